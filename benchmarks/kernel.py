@@ -1,10 +1,11 @@
-"""The limit and the kernel, on one thread: python -m benchmarks.kernel CELL [all|phone|autodiff] [REPEATS]
+"""The limit and the kernel, on one thread: python -m benchmarks.kernel CELL [all|phone|autodiff] [REPEATS] [KERNEL]
 
 The kernel is the one that a run would take; where that is the native one, TensorFlow's is measured beside it. Prints
 one JSON object: the best rates of this core (`limits`), the roofline of the cell on the workload's phones
 (`roofline`), and the tokens a second of local training alone, on those phones, on a tiny phone, and in scoring; with
 `phone`, only the training; with `autodiff`, the cell's hand-written passes beside automatic differentiation of its
-step, the two in turns. Each is repeated REPEATS times, 12 by default. Times are the processor's, but with `phone`.
+step by TensorFlow, the two in turns. Each is repeated REPEATS times, 12 by default. KERNEL is as `--engine.kernel` has
+it. Times are the processor's, but with `phone`.
 """
 
 import json
@@ -18,14 +19,15 @@ import numpy as np
 from benchmarks.limits import best_rates, product_gflops, seconds, softmax_ns, stream_gb_s
 from benchmarks.roofline import TokenCost, bytes_per_token, least_seconds
 from benchmarks.workload import BATCH, LEARNING_RATE, SENTENCES, TOKENS, VOCABULARY, StepOnly, flop_per_token, shape_of
-from client_model.config import TENSORFLOW
+from client_model.config import WantedKernel
 from client_model.learning.language_model import ModelShape, initial_weights
 from client_model.learning.local_training import LocalTrainer, limit_threads
-from client_model.learning.trainers import chosen_kernel, make_trainer
+from client_model.learning.trainers import Trainer, chosen_kernel, make_trainer
 from client_model.metrics.keystrokes import keystroke_table
 from client_model.text.batches import PackedBatches, pack
 from server_strategy.update_sum import FixedPointSum
 
+KERNELS: dict[str, WantedKernel] = {"auto": "auto", "native": "native", "tensorflow": "tensorflow"}
 _SCORED_TOGETHER, _SCORED_ROWS = 8, 80  # phones, and sentences a batch, as the engine's hosts score them
 
 
@@ -72,10 +74,9 @@ def rooflines(shape: ModelShape, whole: PackedBatches, scored: PackedBatches, re
     }
 
 
-def kernel_alone(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[str, Any]:
+def kernel_alone(trainer: Trainer, whole: PackedBatches, repeats: int) -> dict[str, Any]:
     """The limit, and what training and scoring come to without an engine around them."""
-    kernel = chosen_kernel("auto", shape.cell)
-    trainer, tiny = make_trainer(shape, kernel=kernel), phone(1, 2)
+    shape, tiny = trainer.shape, phone(1, 2)
     scored = phone(SENTENCES * _SCORED_TOGETHER, TOKENS, _SCORED_ROWS)
     received = trainer.load(initial_weights(shape, 0))
     # As many words that begin alike as in English: a word shares its first letter with some 8 % of the others.
@@ -88,13 +89,12 @@ def kernel_alone(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[
     phone_s, beside_s = list[float](), list[float]()
     for turn in (1, 2):  # the machine may have changed
         phone_s += seconds(lambda: trainer.train(received, whole, LEARNING_RATE), repeats)
-        if kernel != TENSORFLOW:
+        if not isinstance(trainer, LocalTrainer):
             beside_s += seconds(lambda: of_tensorflow.train(there, whole, LEARNING_RATE), repeats)
         if turn == 1:
             limits = rooflines(shape, whole, scored, repeats)
     score_s = seconds(lambda: trainer.score(received, scored, words), max(repeats // 4, 1))
     return {
-        "kernel": kernel,
         "weights": shape.num_weights,
         "mflop_per_token": flop_per_token(shape) / 1e6,
         **limits,
@@ -107,19 +107,25 @@ def kernel_alone(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[
     }
 
 
-def training_alone(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[str, float]:
+def training_alone(trainer: Trainer, whole: PackedBatches, repeats: int) -> dict[str, float]:
     """What training comes to by wall time, since two processes may do it at once, and nothing else."""
-    trainer = make_trainer(shape, kernel=chosen_kernel("auto", shape.cell))
-    received = trainer.load(initial_weights(shape, 0))
+    received = trainer.load(initial_weights(trainer.shape, 0))
     phone_s = seconds(lambda: trainer.train(received, whole, LEARNING_RATE), repeats, time.perf_counter)
     return {"kernel_tokens_per_s": whole.num_tokens / float(np.median(phone_s))}
 
 
-def main(cell: str, what: str = "all", repeats: str = "12") -> None:
+def main(cell: str, what: str = "all", repeats: str = "12", kernel: str = "auto") -> None:
     """Measure and print."""
     limit_threads(1)
-    measured = {"all": kernel_alone, "phone": training_alone, "autodiff": compare_with_autodiff}[what]
-    print(json.dumps({"cell": cell, **measured(shape_of(cell), phone(SENTENCES, TOKENS), int(repeats))}))
+    shape, whole = shape_of(cell), phone(SENTENCES, TOKENS)
+    if what == "autodiff":
+        measured = compare_with_autodiff(shape, whole, int(repeats))
+        print(json.dumps({"cell": cell, **measured}))
+        return
+    chosen = chosen_kernel(KERNELS[kernel], shape.cell)
+    trainer = make_trainer(shape, kernel=chosen)
+    measured = {"all": kernel_alone, "phone": training_alone}[what](trainer, whole, int(repeats))
+    print(json.dumps({"cell": cell, "kernel": chosen, **measured}))
 
 
 if __name__ == "__main__":

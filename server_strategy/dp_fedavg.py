@@ -43,7 +43,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
@@ -51,7 +51,9 @@ from numpy.typing import NDArray
 from server_strategy.aggregators import Aggregator, Asked, EachPhoneTold, Line
 from server_strategy.cohorts import CohortSource, RoundPlan, check_plan
 from server_strategy.config import CohortConfig
+from server_strategy.fit_together import check_goal, check_noise, plan_of
 from server_strategy.model_versions import ModelVersions, shaped_like
+from server_strategy.node_messages import connected_nodes, dealt_out, num_weights_of
 from server_strategy.optimizers.base import ServerOptimizer
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.optimizers.door import OPTIMIZERS
@@ -63,7 +65,6 @@ from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.noised_sum import NoisedSum
 from server_strategy.privacy.plan import PrivacyPlan
-from server_strategy.privacy.planning import make_privacy_plan
 from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.protocol import Briefing, TrainRequest
 from server_strategy.releases import REPEATED_WITH_ANOTHER_SUM, Releases
@@ -71,7 +72,6 @@ from server_strategy.round_outcome import RoundOutcome, outcome_of
 from server_strategy.round_replies import RoundReplies, join_replies
 from server_strategy.state import State, branch
 from server_strategy.train_requests import train_requests
-from server_strategy.update_sum import MAX_PHONES
 from typefleet.errors import ConfigError, expected
 from typefleet.own_parts import calling, require_object
 from typefleet.setting_types import typed
@@ -128,25 +128,20 @@ class DPFedAvg(Strategy):
         message_timeout_s: float = 3600.0,
         aggregator: Aggregator | None = None,
     ) -> None:
-        _check_goal(cohort, num_phones, cohorts.most_reports)
+        check_goal(cohort, num_phones, cohorts.most_reports)
         self.cohorts, self.cohort = cohorts, cohort
         self.optimizer = typed(optimizer or ServerOptimizerConfig(), ("server_optimizer",))
         self.server_optimizer = self.optimizer.make() if server_optimizer is None else server_optimizer
         require_object("noise", noise, ("generator", "source"))
         require_object("server_optimizer", self.server_optimizer, OPTIMIZERS.needs)
         if plan is None:
-            if privacy is None or rounds is None:
-                raise ConfigError(expected("DPFedAvg", "privacy and rounds, or a plan", "neither"))
             momentum = self.server_optimizer.linear_momentum
-            plan = make_privacy_plan(
-                cohort, privacy, rounds=rounds, num_phones=num_phones, momentum=momentum, mechanism=mechanism
-            )
+            plan = plan_of(cohort, privacy, rounds, num_phones=num_phones, momentum=momentum, mechanism=mechanism)
         elif any(given is not None for given in (privacy, rounds, mechanism)):
             raise ConfigError(expected("DPFedAvg", "privacy and rounds, or a plan", "both"))
         plan.require_cohort(cohort)
-        plan = replace(plan, noise_source=noise.source)  # the key that is used is the truth
         self._releases = Releases(
-            plan,
+            replace(plan, noise_source=noise.source),  # the key that is used is the truth
             noise,
             ledger_path=ledger_path,
             cohort=cohort,
@@ -160,8 +155,8 @@ class DPFedAvg(Strategy):
         self._phones_per_message = phones_per_message
         self._evaluation = HeldOutEvaluation(evaluation_phones, evaluate_every, metrics)
         self._aggregator = aggregator or EachPhoneTold()
-        _check_noise(self.plan, self._aggregator)
-        self._ttl = message_timeout_s
+        check_noise(self.plan, self._aggregator)
+        self._ttl, self._least = message_timeout_s, cohort.minimum_report_share * cohort.goal
         self._versions = ModelVersions(cohorts.max_staleness)
         self._arrays: ArrayRecord | None = None
         self._round_plan: RoundPlan | None = None
@@ -257,7 +252,7 @@ class DPFedAvg(Strategy):
         if not self._releases.may_sum(server_round, plan.reporters):
             self._round_plan = RoundPlan.without_reporters(str(self.budget_reached))
             return []
-        nodes, briefing = self._nodes(grid), Briefing.from_config(config)
+        nodes, briefing = connected_nodes(grid), Briefing.from_config(config)
         current = TrainRequest(
             arrays=arrays,
             phones=plan.reporters,
@@ -267,7 +262,7 @@ class DPFedAvg(Strategy):
             aggregation=self._aggregator.protocol,
             briefing=briefing,
         )
-        line = Line(grid, nodes, self._ttl, _num_weights(arrays))
+        line = Line(grid, nodes, self._ttl, num_weights_of(arrays))
         training = plan.only(self._aggregator.begin(server_round, plan, line))
         requests = train_requests(
             current,
@@ -277,7 +272,8 @@ class DPFedAvg(Strategy):
             phones_per_message=self._phones_per_message,
             groups=self._aggregator.groups(),
         )
-        return self._messages(MessageType.TRAIN, [self._aggregator.content(request) for request in requests], nodes)
+        contents = [self._aggregator.content(request) for request in requests]
+        return dealt_out(MessageType.TRAIN, contents, nodes, ttl_s=self._ttl)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -286,8 +282,10 @@ class DPFedAvg(Strategy):
         plan, arrays = self._round_plan, self._arrays
         if plan is None or arrays is None:
             raise RuntimeError(expected("aggregate_train", "a round that configure_train began", "none"))
-        came, facts, asked = self._came(server_round, plan, replies, _num_weights(arrays))
-        plan = replace(plan, abandoned=plan.abandoned or came.not_summed or self._too_few(came, len(plan.reporters)))
+        came, facts, asked = self._came(server_round, plan, replies, num_weights_of(arrays))
+        plan = replace(
+            plan, abandoned=plan.abandoned or came.not_summed or came.too_few(self._least, asked=len(plan.reporters))
+        )
         clip_norm, released = self.protected_sum.clip_norm, None
         if plan.abandoned is None:
             released = self._releases.next(server_round, arrays, came)
@@ -309,19 +307,13 @@ class DPFedAvg(Strategy):
             return join_replies([], plan.reporters, num_weights), None, 0
 
         def may_learn(came: RoundReplies) -> str | None:
-            return self._too_few(came, len(plan.reporters)) or self._releases.may_learn(server_round, came)
+            few = came.too_few(self._least, asked=len(plan.reporters))
+            return few or self._releases.may_learn(server_round, came)
 
         came = self._aggregator.join(replies, Asked(plan.reporters, num_weights, may_learn))
         if came.stayed_hidden:
             self.ledger.was_hidden()
         return came, self._aggregator.facts(), len(plan.reporters)
-
-    def _too_few(self, came: RoundReplies, asked: int) -> str | None:
-        """Why there is no release of so few updates; None if they are enough."""
-        if len(came.reported) >= self.cohort.minimum_report_share * self.cohort.goal:
-            return None
-        causes = f"; phones failed with {came.failure_causes[0]}" if came.failure_causes else ""
-        return f"{len(came.reported)} usable updates of {asked} reports{causes}"
 
     # Evaluation -------------------------------------------------------------------------------
 
@@ -334,9 +326,9 @@ class DPFedAvg(Strategy):
         first_or_last = server_round == 0 or self.budget_reached is not None
         if not len(evaluation.phones) or not (first_or_last or (self._released_now and due)):
             return []
-        nodes = self._nodes(grid)
+        nodes = connected_nodes(grid)
         contents = evaluation.contents(arrays, Briefing.from_config(config), len(nodes))
-        return self._messages(MessageType.EVALUATE, contents, nodes)
+        return dealt_out(MessageType.EVALUATE, contents, nodes, ttl_s=self._ttl)
 
     def measure_on(self, phones: NDArray[np.int64]) -> None:
         """Evaluate on these held-out phones from now on; none are evaluated if empty.
@@ -350,20 +342,7 @@ class DPFedAvg(Strategy):
         """Add the phones' counts up, see `pooled_evaluation.pooled_record`; `last_evaluation` keeps each phone's."""
         return self._evaluation.pooled(replies)
 
-    # Messages and state -----------------------------------------------------------------------
-
-    def _nodes(self, grid: Grid) -> list[int]:
-        nodes = sorted(grid.get_node_ids())
-        if not nodes:
-            raise RuntimeError(expected("grid", "a connected node", "none"))
-        return nodes
-
-    def _messages(self, kind: str, contents: list[RecordDict], nodes: list[int]) -> list[Message]:
-        """One message for each entry of `contents`, dealt out to the nodes in turn."""
-        return [
-            Message(content, dst_node_id=nodes[index % len(nodes)], message_type=kind, ttl=self._ttl)
-            for index, content in enumerate(contents)
-        ]
+    # State ------------------------------------------------------------------------------------
 
     def state(self) -> State:
         """All that a checkpoint needs besides the weights and the settings, by owner."""
@@ -379,26 +358,3 @@ class DPFedAvg(Strategy):
         self._releases.load_state(state)
         self._versions.load_state(branch(state, "versions"))
         self._evaluation.load_state(branch(state, "evaluation"))
-
-
-def _check_goal(cohort: CohortConfig, num_phones: int, most_reports: int) -> None:
-    if not 0 < cohort.goal <= num_phones or most_reports > MAX_PHONES:
-        goal = f"a number from 1 to the {num_phones} phones, and at most {MAX_PHONES} reports per round"
-        raise ConfigError(expected("--cohort.goal", goal, f"{cohort.goal} and {most_reports} reports"))
-
-
-def _check_noise(plan: PrivacyPlan, aggregator: Aggregator) -> None:
-    """Refuse phones that add other noise than the plan counts on, or none, and noise on what is no sum.
-
-    Raises:
-        ConfigError: they do.
-    """
-    added = None if aggregator.noised is None else aggregator.noised.noise
-    if added != plan.phone_noise_here:
-        raise ConfigError(expected("aggregator", "the noise of phones that the plan has", "another"))
-    if plan.noise_multiplier is not None and not aggregator.gives_sum:
-        raise ConfigError(expected("aggregator", "one that gives the sum, for which noise is made", "another"))
-
-
-def _num_weights(arrays: ArrayRecord) -> int:
-    return sum(int(np.prod(array.shape)) for array in arrays.values())

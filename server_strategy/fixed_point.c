@@ -13,7 +13,7 @@
 
 /* Compiled once for each set of instructions, of which the processor's best is taken when the module is loaded. A wider
  * one changes no bit: each coordinate has its own sum, and nothing is contracted (-ffp-contract=off). */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__gnu_linux__)
+#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__) && __GNUC__ >= 12
 #define EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define EACH_PROCESSOR

@@ -47,6 +47,18 @@ class RoundReplies:
         """
         return np.concatenate([self.reported, self.rejected, self.failed, self.left_out])
 
+    def too_few(self, least: float, *, asked: int) -> str | None:
+        """Why there is no release of so few updates; None if they are enough.
+
+        Args:
+            least: updates.
+            asked: phones whose reports the round was planned with.
+        """
+        if len(self.reported) >= least:
+            return None
+        causes = f"; phones failed with {self.failure_causes[0]}" if self.failure_causes else ""
+        return f"{len(self.reported)} usable updates of {asked} reports{causes}"
+
     def totals(self, clip_norm: float) -> UpdateTotals:
         """What goes with the sum, over all of its phones.
 

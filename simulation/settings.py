@@ -144,7 +144,7 @@ def check_bounds(config: Any, prefix: Path = ()) -> None:
     Raises:
         ConfigError: "--flag: expected a number > 0, found -1".
     """
-    hints = hints_of(type(config))
+    hints = hints_of(type(config))  # type: ignore[arg-type]
     flat = [name for name, hint in hints.items() if any(getattr(m, "name", None) == "" for m in _marks(hint))]
     for f in fields(config):
         value = getattr(config, f.name)

@@ -43,7 +43,7 @@ def typed(config: T, prefix: tuple[str, ...] = ()) -> T:
         ConfigError: "--rounds: expected a whole number, found 2.5".
     """
     changes: dict[str, Any] = {}
-    for name, hint in hints_of(type(config)).items():
+    for name, hint in hints_of(type(config)).items():  # type: ignore[arg-type]
         if name not in (f.name for f in fields(config)):  # type: ignore[arg-type]
             continue
         value, path = getattr(config, name), (*prefix, name)

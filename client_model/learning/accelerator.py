@@ -8,6 +8,10 @@ import os
 from typefleet.errors import MachineError, expected
 
 
+class DeviceError(MachineError):
+    """A device on which a run cannot be trained; to ask it again is no use."""
+
+
 def leave_gpus_alone() -> None:
     """Let CUDA see no GPU in this process, so that what is to run on the processor does."""
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -21,19 +25,17 @@ def use_gpu() -> None:
     of their sums raise.
 
     Raises:
-        MachineError: TensorFlow sees no GPU, or has computed something already.
+        DeviceError: TensorFlow sees no GPU, or has computed something already.
     """
     import tensorflow as tf  # takes seconds
 
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
-        raise MachineError(expected("--engine.device gpu", "a GPU that TensorFlow sees in a worker", "none"))
+        raise DeviceError(expected("--engine.device gpu", "a GPU that TensorFlow sees in a worker", "none"))
     try:
         for gpu in gpus:  # several processes may share it
             tf.config.experimental.set_memory_growth(gpu, True)
     except RuntimeError as error:
-        raise MachineError(
-            expected("TensorFlow", "a process in which it was not used before", "another one")
-        ) from error
+        raise DeviceError(expected("TensorFlow", "a process in which it was not used before", "another one")) from error
     tf.config.experimental.enable_tensor_float_32_execution(False)
     tf.config.experimental.enable_op_determinism()

@@ -22,6 +22,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from client_model.keyed_random import generator
+from client_model.learning.accelerator import DeviceError
 from client_model.learning.cells.base import Tensor
 from client_model.learning.cells.packed import passes_of
 from client_model.learning.language_model import Weights, cell_weights
@@ -30,7 +31,7 @@ from client_model.learning.trainers import LocalResult, Received, Trainer
 from client_model.metrics.keystrokes import KeystrokeTable
 from client_model.metrics.scored_tokens import TokenScores
 from client_model.text.batches import PackedBatches
-from typefleet.errors import ConfigError, MachineError, expected
+from typefleet.errors import ConfigError, expected
 
 _PROBE_RATE = 1000.0  # so large that no digit of a gradient is lost beside the weights
 _SMALLEST = 1e-37  # a probability that underflows counts as this, as in `local_training`
@@ -82,7 +83,7 @@ class BatchedTrainer:
         """Trace the training now, and see on this device that a phone's bits do not depend on its place in a group.
 
         Raises:
-            MachineError: they do.
+            DeviceError: they do.
         """
         rng = generator(0, "weights of a probe")
         weights = [rng.normal(0, 0.3, dims).astype(np.float32) for dims in self.shape.weight_shapes().values()]
@@ -90,7 +91,7 @@ class BatchedTrainer:
         found = {result.update.tobytes() for result in self.train_together(self.load(weights), phones, _PROBE_RATE)}
         if len(found) > 1:
             with_one = "the same bits in every place of a group (--engine.phones-at-a-time 1, or --engine.device cpu)"
-            raise MachineError(expected("phones trained at once", with_one, f"{len(found)} different ones"))
+            raise DeviceError(expected("phones trained at once", with_one, f"{len(found)} different ones"))
 
     def load(self, weights: Weights) -> _Received:
         """Received weights as training takes them, and as scoring does; once for all phones of a message."""

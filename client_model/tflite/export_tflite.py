@@ -45,7 +45,7 @@ from client_model.tflite.export_checks import (
     reference_suggestions,
 )
 from client_model.tflite.export_folder import FILES, place_files
-from client_model.tflite.flatbuffer_model import unpack_model
+from client_model.tflite.flatbuffer_model import custom_operators
 from client_model.tflite.float_products import with_float_products
 from client_model.tflite.keyboard_modules import KeyboardModule, LearningKeyboardModule
 from client_model.tflite.reference_vectors import reference_vectors
@@ -153,9 +153,7 @@ def _convert(folder: str, signatures: list[str], kind: str) -> bytes:
 
 
 def _require_builtin_operators(file: bytes, kind: str) -> None:
-    model = unpack_model(file)
-    custom = [code.customCode.decode() for code in model.operatorCodes if code.customCode]
-    if custom:
+    if custom := custom_operators(file):
         raise ExportError(f"{kind}: expected builtin operators only, found {', '.join(custom)}")
 
 

@@ -33,6 +33,13 @@ def unpack_model(file: bytes) -> schema.ModelT:
     return schema.ModelT.InitFromObj(schema.Model.GetRootAs(file, 0))
 
 
+def custom_operators(file: bytes) -> list[str]:
+    """Names of the operators outside the builtin set that a file asks for, read without the rest of it."""
+    model = schema.Model.GetRootAs(file, 0)
+    codes = (model.OperatorCodes(number) for number in range(model.OperatorCodesLength()))
+    return [name.decode() for code in codes if (name := code.CustomCode())]
+
+
 def add_operator_code(model: schema.ModelT, builtin: int, version: int) -> int:
     """Let a model use a builtin operator; gives the number that its operators name it by."""
     code = schema.OperatorCodeT()

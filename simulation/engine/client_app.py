@@ -76,6 +76,7 @@ def train(message: Message, context: Context) -> Message:
     host = _open(request.briefing, context)
     received = host.load(request.arrays.to_numpy_ndarrays())
     shard = _shard(message, request, lambda: _empty_sum(request, host))
+    host.expect(request.phones.tolist())
     clock.lap("decode")
     with start_up.first("phones", "trains phones"):
         for phone, result in trained_phones(host, received, request, clock):

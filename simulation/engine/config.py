@@ -15,7 +15,7 @@ KeepCheckpoints: TypeAlias = Literal["spaced", "all"] | int
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """How the work is done; nothing here changes a result, but `kernel`, `device`, `phones_at_a_time` its last bits."""
+    """How the work is done; nothing here changes a result, but its last bits."""
 
     address: str | None = None
     """Join the Ray cluster at this address ("auto", or host:port) instead of starting Ray here; then

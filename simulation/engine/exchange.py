@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from flwr.app import Message
 from flwr.serverapp import Grid
 
+from client_model.learning.accelerator import DeviceError
 from client_model.learning.trainers import NoKernelError
 from simulation.engine.failures import EngineError
 from simulation.engine.flower_on_ray import POLL_S, EngineGrid, check_engine
@@ -30,7 +31,7 @@ _FIRST_PAUSE_S = 0.25  # before a message is repeated; doubles, so a restarting 
 _LONGEST_POLL_S = 0.2
 _RESTARTS = 3  # of the engine, for one set of messages
 _NO_NODE_PAUSE_S = 1.0  # before it is looked again whether a node is there
-_OF_NO_USE = (NodeTextError.__name__, NoKernelError.__name__)  # what a node refuses each time
+_OF_NO_USE = (NodeTextError.__name__, NoKernelError.__name__, DeviceError.__name__)  # what a node refuses each time
 _UNDER_WAY = 2  # messages of a node: the one that it works on, and the next
 _RAISED_BY_RAY = "RayTaskError"  # what Ray wraps around whatever the host's code raised
 _RAISED = re.compile(r"<class '([^']+)'>:<'(.*?)(?:'>)?$", re.DOTALL)  # how Flower passes on an exception

@@ -28,7 +28,7 @@ def with_kernel(config: RunConfig, parts: Parts, begun: Path | None) -> RunConfi
         ConfigError: there is no such kernel on this machine, or it does not have the cell.
     """
     wanted: WantedKernel = config.engine.kernel
-    if wanted == "auto" and begun is not None:
+    if wanted == "auto" and begun is not None and RunDirectory(begun).config.exists():
         wanted = _recorded(begun)
     cell: Cell = parts.cell or config.model.make_cell()
     return replace(config, engine=replace(config.engine, kernel=chosen_kernel(wanted, cell)))

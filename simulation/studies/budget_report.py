@@ -161,7 +161,7 @@ def print_answer(console: Console, budget: Budget, request: BudgetRequest, poiss
     add("squared sensitivity", budget.sensitivity_squared)
     add("zCDP rho", Bound(budget.rho), "rho")
     add("delta", f"{Bound(budget.delta):.3g}", "delta")
-    add("epsilon, by Renyi orders", Bound(budget.epsilon), "epsilon")
+    add("epsilon, by Renyi orders", f"{Bound(budget.epsilon):,.7g}", "epsilon")  # to compare with what others publish
     add("epsilon, exact for Gaussian noise", Bound(epsilon_of_gaussian(budget.rho, budget.delta)))
     if budget.spacing_is_assumed:
         rho, epsilon = map(Bound, budget.worst_case) if budget.worst_case is not None else (None, None)

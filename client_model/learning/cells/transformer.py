@@ -182,20 +182,17 @@ class _Layout(NamedTuple):
         """[B, T, width], of [n, width]."""
         import tensorflow as tf
 
-        @tf.custom_gradient
-        def there_and_back(x: Tensor) -> tuple[Tensor, Any]:
-            return tf.gather(x, self.places), self._packed
-
+        there_and_back = tf.custom_gradient(lambda x: (tf.gather(x, self.places), self._packed))
         return there_and_back(packed)
 
     def packed(self, padded: Tensor) -> Tensor:
         """[n, width], of [B, T, width]."""
         import tensorflow as tf
 
-        @tf.custom_gradient
-        def there_and_back(x: Tensor) -> tuple[Tensor, Any]:
-            return self._packed(x), lambda d: tf.where(self.there, tf.gather(d, self.places), 0.0)
+        def back(d: Tensor) -> Tensor:
+            return tf.where(self.there, tf.gather(d, self.places), 0.0)
 
+        there_and_back = tf.custom_gradient(lambda x: (self._packed(x), back))
         return there_and_back(padded)
 
     def _packed(self, padded: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client_model.config import ModelConfig
+from client_model.learning.accelerator import DeviceError
 from client_model.learning.batched_training import BatchedTrainer
 from client_model.learning.cells import gated
 from client_model.learning.cells.cifg import Cifg
@@ -20,7 +21,7 @@ from client_model.learning.padded_batches import Group
 from client_model.metrics.keystrokes import keystroke_table
 from tests.client_model.learning.test_local_training import make_phone, some_weights
 from tests.doors import toy_cell
-from typefleet.errors import ConfigError, MachineError
+from typefleet.errors import ConfigError
 
 STATED_ERROR = 1e-5  # docs/engine.md, "GPUs"
 T, V, ROWS, PHONES = 4, 61, 6, 3
@@ -127,7 +128,7 @@ def test_a_phone_that_has_no_more_batches_keeps_weights_with_which_nothing_can_b
 def test_bits_that_depend_on_the_place_are_found_before_the_first_phone(monkeypatch):
     monkeypatch.setattr(gated, "column_sums", lambda x: tf.reduce_sum(x, 0))  # see its docstring
     made = batched(shape_with(Cifg()), 0.0, Group(PHONES, 60, "cpu"))
-    with pytest.raises(MachineError, match=r"phones-at-a-time 1.*found [23] different ones"):
+    with pytest.raises(DeviceError, match=r"phones-at-a-time 1.*found [23] different ones"):
         made.warm_up()
 
 

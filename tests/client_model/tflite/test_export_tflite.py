@@ -108,6 +108,7 @@ def test_every_file_uses_builtin_operators_and_half_precision_hardly_differs(exp
     assert compare(files["training"], shape, weights)[:2] == (1.0, 1.0)
 
 
+@pytest.mark.parametrize("exported", ["cifg", "transformer"], indirect=True)  # the others' graphs are like cifg's
 def test_the_same_weights_give_the_same_bytes(exported):
     shape, weights, files = exported
     kinds = ("int8", "training") if isinstance(shape.cell, Cifg) else ("int8",)

@@ -88,6 +88,30 @@ def test_a_phone_that_raises_is_left_out_and_named_without_its_text(monkeypatch)
     assert cause.startswith("ValueError at test_client_app.py:") and "secret" not in cause
 
 
+def test_phones_that_are_read_together_give_what_each_gives_alone(monkeypatch):
+    phones, reads = [*range(20), 30, 27], []
+    alone = np.sum([train([phone])[0] for phone in phones], 0)
+    read = PhoneHost._read
+    monkeypatch.setattr(PhoneHost, "_read", lambda host, phone, *when: reads.append(phone) or read(host, phone, *when))
+    np.testing.assert_array_equal(train(phones)[0], alone)
+    assert sorted(reads) == sorted(phones)  # each once
+
+
+def test_a_phone_whose_text_cannot_be_read_is_left_out_and_the_others_are_not(monkeypatch):
+    expected, _ = train([1, 2, 4])
+    read = PhoneHost._read
+
+    def damaged(host, phone, *when):
+        if phone == 3:
+            raise ValueError("of 'my secret words'")
+        return read(host, phone, *when)
+
+    monkeypatch.setattr(PhoneHost, "_read", damaged)
+    values, content = train([1, 2, 3, 4])
+    np.testing.assert_array_equal(values, expected)
+    assert content["metrics"]["failed-ids"] == [3] and "secret" not in content["failures"]["causes"][0]
+
+
 def test_a_phone_that_returns_nan_is_left_out_and_named(monkeypatch):
     expected, _ = train([1, 2, 4])
     misbehave(monkeypatch, 3, lambda result: result._replace(update=result.update * np.nan))

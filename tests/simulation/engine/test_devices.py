@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.workload import shape_of
 from client_model.config import TrainingConfig
-from client_model.learning.accelerator import leave_gpus_alone, use_gpu
+from client_model.learning.accelerator import DeviceError, leave_gpus_alone, use_gpu
 from client_model.learning.padded_batches import Group
 from simulation.engine import devices
 from simulation.engine.config import EngineConfig
@@ -21,7 +21,7 @@ from simulation.engine.devices import (
     group_of,
     kernel_of_workers,
 )
-from typefleet.errors import ConfigError, MachineError
+from typefleet.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +95,7 @@ def test_a_worker_that_sees_no_gpu_says_so(monkeypatch):
     monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "0")
     leave_gpus_alone()
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "-1"
-    with pytest.raises(MachineError, match="a GPU that TensorFlow sees in a worker, found none"):
+    with pytest.raises(DeviceError, match="a GPU that TensorFlow sees in a worker, found none"):
         use_gpu()
 
 

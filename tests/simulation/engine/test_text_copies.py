@@ -223,7 +223,8 @@ def test_two_machines_without_a_folder_in_common_train_to_the_same_bits(engine_a
     finally:
         cluster.shutdown()
     assert process.returncode == 0, printed + errors
-    assert found == 1 and not list(second.iterdir())
+    # A machine too busy to remove it in time is said.
+    assert found == 1 and (not list(second.iterdir()) or "may be left in caches of other machines" in errors)
     assert outcome(tmp_path / "two")["weights_sha256"] == outcome(tmp_path / "one")["weights_sha256"]
 
 

@@ -25,7 +25,7 @@ MEASURED_KEYS = """top1_recall top3_recall impression_recall keystroke_savings p
     recall_by_position""".split()  # noqa: SIM905
 BUFFERED_KEYS = ["in_flight_before", "stale", "in_flight"]
 SUMMARY_KEYS = """rounds_completed rounds_abandoned devices_trained tokens_trained wall_seconds train_wall_seconds
-    stopped_early tokens_per_second simulated_seconds zcdp_rho epsilon delta epsilon_is_of noise_source
+    stopped_early tokens_per_second simulated_seconds zcdp_rho epsilon delta epsilon_is_of noise_source kernel
     baseline_unigram_top1 baseline_bigram_top1 baseline_trigram_top1
     baseline_unigram_top3 baseline_bigram_top3 baseline_trigram_top3
     baseline_unigram_keystroke_savings baseline_bigram_keystroke_savings baseline_trigram_keystroke_savings

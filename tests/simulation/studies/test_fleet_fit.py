@@ -90,7 +90,10 @@ def test_a_trace_of_nothing_cannot_be_fitted():
 
 @pytest.mark.slow
 def test_a_fit_finds_the_figures_of_another_fleet_again(monkeypatch):
-    monkeypatch.setattr(fleet_fit, "_PHONES", 2000)  # half as precise as for users, in a third of the time
+    monkeypatch.setattr(
+        fleet_fit, "_PHONES", 1000
+    )  # with fewer phones and steps than for users, in a sixth of the time
+    monkeypatch.setattr(fleet_fit, "_STEPS", (60, 40))
     truth = Habits(
         eligible_share_alpha=0.8,
         eligible_share_beta=4.0,

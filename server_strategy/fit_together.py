@@ -1,0 +1,55 @@
+"""Whether what a strategy is given fits together: the goal and the fleet, the plan and the aggregator."""
+
+from server_strategy.aggregators import Aggregator
+from server_strategy.config import CohortConfig
+from server_strategy.privacy.config import PrivacyConfig
+from server_strategy.privacy.mechanisms.base import Mechanism
+from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.planning import make_privacy_plan
+from server_strategy.update_sum import MAX_PHONES
+from typefleet.errors import ConfigError, expected
+
+
+def plan_of(
+    cohort: CohortConfig,
+    privacy: PrivacyConfig | None,
+    rounds: int | None,
+    *,
+    num_phones: int,
+    momentum: float,
+    mechanism: Mechanism | None,
+) -> PrivacyPlan:
+    """The plan of a strategy that is given none; see `make_privacy_plan`.
+
+    Raises:
+        ConfigError: there is nothing to make one of.
+    """
+    if privacy is None or rounds is None:
+        raise ConfigError(expected("DPFedAvg", "privacy and rounds, or a plan", "neither"))
+    return make_privacy_plan(
+        cohort, privacy, rounds=rounds, num_phones=num_phones, momentum=momentum, mechanism=mechanism
+    )
+
+
+def check_goal(cohort: CohortConfig, num_phones: int, most_reports: int) -> None:
+    """Refuse a goal that the fleet cannot reach, or whose sum has no room for all reports.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    if not 0 < cohort.goal <= num_phones or most_reports > MAX_PHONES:
+        goal = f"a number from 1 to the {num_phones} phones, and at most {MAX_PHONES} reports per round"
+        raise ConfigError(expected("--cohort.goal", goal, f"{cohort.goal} and {most_reports} reports"))
+
+
+def check_noise(plan: PrivacyPlan, aggregator: Aggregator) -> None:
+    """Refuse phones that add other noise than the plan counts on, or none, and noise on what is no sum.
+
+    Raises:
+        ConfigError: they do.
+    """
+    added = None if aggregator.noised is None else aggregator.noised.noise
+    if added != plan.phone_noise_here:
+        raise ConfigError(expected("aggregator", "the noise of phones that the plan has", "another"))
+    if plan.noise_multiplier is not None and not aggregator.gives_sum:
+        raise ConfigError(expected("aggregator", "one that gives the sum, for which noise is made", "another"))
