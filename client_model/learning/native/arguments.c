@@ -9,17 +9,20 @@ static int runs_here(const variant *v)
     __builtin_cpu_init(); /* some compilers leave that to whoever asks */
     if (v == &variant_avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (v == &variant_avx512)
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #endif
     return v == &variant_portable;
 }
 
 const variant *const all_variants[] = {
 #if defined(__x86_64__)
-    &variant_avx512, &variant_avx2,
+    &variant_avx512,
+    &variant_avx2,
 #endif
-    &variant_portable, NULL,
+    &variant_portable,
+    NULL,
 };
 
 int variant_runs(const variant *v) { return runs_here(v); }
@@ -28,7 +31,8 @@ const variant *variant_named(const char *name)
 {
     for (const variant *const *v = all_variants; *v; v++)
         if (!strcmp((*v)->name, name) && runs_here(*v)) return *v;
-    PyErr_Format(PyExc_ValueError, "native kernel: expected the name of a variant that this machine runs, found '%s'", name);
+    PyErr_Format(PyExc_ValueError, "native kernel: expected the name of a variant that this machine runs, found '%s'",
+                 name);
     return NULL;
 }
 
@@ -49,16 +53,16 @@ static int has_shape(const char *where, const array *of, Py_ssize_t rows, Py_ssi
 {
     const Py_buffer *view = &of->view;
     if (view->ndim == 2 && (rows < 0 || view->shape[0] == rows) && (columns < 0 || view->shape[1] == columns)) return 1;
-    PyErr_Format(PyExc_ValueError, "%s: expected shape [%zd, %zd] (-1: any), found %d dimensions, [%zd, %zd]", where, rows,
-                 columns, view->ndim, view->ndim > 0 ? view->shape[0] : -1, view->ndim > 1 ? view->shape[1] : -1);
+    PyErr_Format(PyExc_ValueError, "%s: expected shape [%zd, %zd] (-1: any), found %d dimensions, [%zd, %zd]", where,
+                 rows, columns, view->ndim, view->ndim > 0 ? view->shape[0] : -1, view->ndim > 1 ? view->shape[1] : -1);
     return 0;
 }
 
 static int has_size(const char *where, const array *of, Py_ssize_t size)
 {
     if (of->view.ndim == 1 && (size < 0 || of->view.shape[0] == size)) return 1;
-    PyErr_Format(PyExc_ValueError, "%s: expected shape [%zd] (-1: any), found %d dimensions, [%zd]", where, size, of->view.ndim,
-                 of->view.ndim > 0 ? of->view.shape[0] : -1);
+    PyErr_Format(PyExc_ValueError, "%s: expected shape [%zd] (-1: any), found %d dimensions, [%zd]", where, size,
+                 of->view.ndim, of->view.ndim > 0 ? of->view.shape[0] : -1);
     return 0;
 }
 
@@ -84,14 +88,16 @@ int take_longs(PyObject *object, const char *where, Py_ssize_t size, int writabl
 
 int take_long_rows(PyObject *object, const char *where, Py_ssize_t rows, Py_ssize_t columns, array *into)
 {
-    return take(object, where, sizeof(long) == 8 ? "lq" : "q", "int64", 0, into) && has_shape(where, into, rows, columns);
+    return take(object, where, sizeof(long) == 8 ? "lq" : "q", "int64", 0, into) &&
+           has_shape(where, into, rows, columns);
 }
 
 int fits_int(const char *where, const array *matrix)
 {
     const Py_ssize_t *shape = matrix->view.shape;
     if (shape[0] <= INT_MAX / 2 && shape[1] <= INT_MAX / 2) return 1;
-    PyErr_Format(PyExc_ValueError, "%s: expected fewer rows and columns than 2^30, found [%zd, %zd]", where, shape[0], shape[1]);
+    PyErr_Format(PyExc_ValueError, "%s: expected fewer rows and columns than 2^30, found [%zd, %zd]", where, shape[0],
+                 shape[1]);
     return 0;
 }
 
@@ -100,7 +106,8 @@ int ids_within(const array *ids, const char *where, int bound)
     const int *id = ids->view.buf;
     for (Py_ssize_t i = 0; i < ids->view.shape[0]; i++) {
         if (id[i] >= 0 && id[i] < bound) continue;
-        PyErr_Format(PyExc_ValueError, "%s: expected ids of at least 0 and below %d, found %d at %zd", where, bound, id[i], i);
+        PyErr_Format(PyExc_ValueError, "%s: expected ids of at least 0 and below %d, found %d at %zd", where, bound,
+                     id[i], i);
         return 0;
     }
     return 1;

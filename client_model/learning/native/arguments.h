@@ -26,7 +26,7 @@ int take_float_vector(PyObject *object, const char *where, Py_ssize_t size, int 
 int take_ints(PyObject *object, const char *where, Py_ssize_t size, int writable, array *into);  /* int32 [size] */
 int take_longs(PyObject *object, const char *where, Py_ssize_t size, int writable, array *into); /* int64 [size] */
 int take_long_rows(PyObject *object, const char *where, Py_ssize_t rows, Py_ssize_t columns, array *into); /* int64 */
-int fits_int(const char *where, const array *matrix); /* fewer rows and columns than 2^30 */
+int fits_int(const char *where, const array *matrix);           /* fewer rows and columns than 2^30 */
 int ids_within(const array *ids, const char *where, int bound); /* int32, each in [0, bound) */
 void release(array *arrays, int count);
 

@@ -1,9 +1,9 @@
 /* exp, sigmoid and tanh of vectors: the same operations, so the same bits, in every variant.
  *
- * exp(x) = 2^n exp(r) with n = round(x / ln 2) and |r| <= ln(2) / 2, of which x - n ln 2 is taken in two parts (Cody and
- * Waite 1980, "Software Manual for the Elementary Functions", chapter 6). exp(r) - 1 is r + r^2 times a polynomial of
- * degree 4, fitted to it so that the largest relative error of exp is least: 3e-9 before rounding, so 1 unit in the last
- * place after it.
+ * exp(x) = 2^n exp(r) with n = round(x / ln 2) and |r| <= ln(2) / 2, of which x - n ln 2 is taken in two parts (Cody
+ * and Waite 1980, "Software Manual for the Elementary Functions", chapter 6). exp(r) - 1 is r + r^2 times a polynomial
+ * of degree 4, fitted to it so that the largest relative error of exp is least: 3e-9 before rounding, so 1 unit in the
+ * last place after it.
  */
 #ifndef TYPEFLEET_ELEMENTARY_H
 #define TYPEFLEET_ELEMENTARY_H

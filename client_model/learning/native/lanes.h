@@ -1,8 +1,8 @@
 /* Vectors of float32, as wide as the instructions that this variant is compiled for.
  *
- * Every operation here rounds as IEEE 754 has it, and a fused multiply-add rounds once: so a number that is computed by
- * the same operations in the same order has the same bits in each variant, however wide its vectors are. Nothing else
- * computes with floats, but plain C with -ffp-contract=off.
+ * Every operation here rounds as IEEE 754 has it, and a fused multiply-add rounds once: so a number that is computed
+ * by the same operations in the same order has the same bits in each variant, however wide its vectors are. Nothing
+ * else computes with floats, but plain C with -ffp-contract=off.
  *
  * A variant file defines VARIANT_AVX512, VARIANT_AVX2 or VARIANT_PORTABLE before it includes anything.
  */
@@ -74,10 +74,7 @@ INLINE vec vcount_equal(vec count, vec a, vec b)
 {
     return _mm256_add_ps(count, _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ), _mm256_set1_ps(1.0f)));
 }
-INLINE vec vshifted_exponent(vec x)
-{
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(x), 23));
-}
+INLINE vec vshifted_exponent(vec x) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(x), 23)); }
 
 #elif defined(VARIANT_PORTABLE) /* GCC's and Clang's vectors of four, as NEON has them; 32 registers */
 

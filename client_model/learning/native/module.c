@@ -1,12 +1,13 @@
 /* `client_model.learning.native.kernel`: the Python module around the variants; see kernel.pyi for its functions.
  *
- * It keeps no state, and gives Python's lock back while it computes. Python 3.11's limited API, so that one build serves
- * every later Python as well.
+ * It keeps no state, and gives Python's lock back while it computes. Python 3.11's limited API, so that one build
+ * serves every later Python as well.
  */
 #include "arguments.h"
 
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 static PyObject *variants(PyObject *module, PyObject *no_arguments)
 {
@@ -34,7 +35,8 @@ static PyObject *portable_is_fast(PyObject *module, PyObject *no_arguments)
 
 enum { A, B, C, BIAS, OPERANDS };
 
-static int take_operands(PyObject *objects[OPERANDS], int a_transposed, int b_transposed, array arrays[OPERANDS], int m_k_n[3])
+static int take_operands(PyObject *objects[OPERANDS], int a_transposed, int b_transposed, array arrays[OPERANDS],
+                         int m_k_n[3])
 {
     if (!take_floats(objects[A], "a", -1, -1, 0, &arrays[A]) || !fits_int("a", &arrays[A])) return 0;
     const Py_ssize_t m = arrays[A].view.shape[a_transposed], k = arrays[A].view.shape[!a_transposed];
@@ -42,13 +44,14 @@ static int take_operands(PyObject *objects[OPERANDS], int a_transposed, int b_tr
     if (!fits_int("b", &arrays[B])) return 0;
     const Py_ssize_t n = arrays[B].view.shape[!b_transposed];
     if (!take_floats(objects[C], "c", m, n, 1, &arrays[C])) return 0;
-    if (objects[BIAS] && objects[BIAS] != Py_None && !take_float_vector(objects[BIAS], "bias", n, 0, &arrays[BIAS])) return 0;
+    if (objects[BIAS] && objects[BIAS] != Py_None && !take_float_vector(objects[BIAS], "bias", n, 0, &arrays[BIAS]))
+        return 0;
     m_k_n[0] = (int)m, m_k_n[1] = (int)k, m_k_n[2] = (int)n;
     return 1;
 }
 
-static PyObject *multiply(const variant *v, array arrays[OPERANDS], const int m_k_n[3], int a_transposed, int b_transposed,
-                          int add)
+static PyObject *multiply(const variant *v, array arrays[OPERANDS], const int m_k_n[3], int a_transposed,
+                          int b_transposed, int add)
 {
     float *lent = malloc(sizeof(float) * v->product_workspace(m_k_n[1], m_k_n[2]));
     if (!lent) return PyErr_NoMemory();
@@ -76,7 +79,8 @@ static PyObject *product(PyObject *module, PyObject *arguments)
     array arrays[OPERANDS] = {0};
     const variant *v = variant_named(name);
     PyObject *done = NULL;
-    if (v && take_operands(objects, 0, transposed, arrays, m_k_n)) done = multiply(v, arrays, m_k_n, 0, transposed, add);
+    if (v && take_operands(objects, 0, transposed, arrays, m_k_n))
+        done = multiply(v, arrays, m_k_n, 0, transposed, add);
     release(arrays, OPERANDS);
     return done;
 }
@@ -105,7 +109,11 @@ static PyObject *elementary(PyObject *module, PyObject *arguments)
     if (!PyArg_ParseTuple(arguments, "ssOO:elementary", &name, &function, &objects[0], &objects[1])) return NULL;
     const variant *v = variant_named(name);
     if (!v) return NULL;
-    void (*each)(float *, const float *, size_t) = function[0] == 'e' ? v->exp : function[0] == 's' ? v->sigmoid : v->tanh;
+    void (*each)(float *, const float *, size_t) = !strcmp(function, "exp")       ? v->exp
+                                                   : !strcmp(function, "sigmoid") ? v->sigmoid
+                                                   : !strcmp(function, "tanh")    ? v->tanh
+                                                                                  : NULL;
+    if (!each) return PyErr_Format(PyExc_ValueError, "elementary: expected exp, sigmoid or tanh, found '%s'", function);
     array arrays[2] = {0};
     PyObject *done = NULL;
     if (take_float_vector(objects[1], "x", -1, 0, &arrays[1]) &&
@@ -117,53 +125,62 @@ static PyObject *elementary(PyObject *module, PyObject *arguments)
     return done;
 }
 
-static PyObject *output_layer_gradients(PyObject *module, PyObject *arguments)
+enum { OUTPUTS, TARGETS, EMBEDDING, OUTPUT_BIAS, D_OUTPUTS, STEP_EMBEDDING, STEP_BIAS, LAYER_ARRAYS };
+
+/* Sets sizes and weights of `layer`, and where `step` goes. */
+static int take_layer(PyObject *objects[LAYER_ARRAYS], array arrays[LAYER_ARRAYS], output_layer *layer,
+                      output_step *step)
 {
-    (void)module;
-    enum { OUTPUTS, TARGETS, EMBEDDING, OUTPUT_BIAS, D_OUTPUTS, STEP_EMBEDDING, STEP_BIAS, ARRAYS };
-    const char *name;
-    PyObject *objects[ARRAYS], *loss = NULL;
-    double scale, step;
-    int add;
-    if (!PyArg_ParseTuple(arguments, "sOOOOOOOddp:output_layer_gradients", &name, &objects[0], &objects[1], &objects[2],
-                          &objects[3], &objects[4], &objects[5], &objects[6], &scale, &step, &add))
-        return NULL;
-    array arrays[ARRAYS] = {0};
-    const variant *v = variant_named(name);
-    if (!v || !take_floats(objects[OUTPUTS], "outputs", -1, -1, 0, &arrays[OUTPUTS])) goto done;
+    if (!take_floats(objects[OUTPUTS], "outputs", -1, -1, 0, &arrays[OUTPUTS])) return 0;
     const Py_ssize_t n = arrays[OUTPUTS].view.shape[0], width = arrays[OUTPUTS].view.shape[1];
-    if (!take_floats(objects[EMBEDDING], "embedding", -1, width, 0, &arrays[EMBEDDING])) goto done;
+    if (!take_floats(objects[EMBEDDING], "embedding", -1, width, 0, &arrays[EMBEDDING])) return 0;
     const Py_ssize_t words = arrays[EMBEDDING].view.shape[0];
     if (!fits_int("outputs", &arrays[OUTPUTS]) || !fits_int("embedding", &arrays[EMBEDDING]) ||
         !take_float_vector(objects[OUTPUT_BIAS], "output_bias", words, 0, &arrays[OUTPUT_BIAS]) ||
         !take_ints(objects[TARGETS], "targets", n, 0, &arrays[TARGETS]) ||
         !ids_within(&arrays[TARGETS], "targets", (int)words) ||
         !take_floats(objects[D_OUTPUTS], "d_outputs", n, width, 1, &arrays[D_OUTPUTS]) ||
-        !take_floats(objects[STEP_EMBEDDING], "step embedding", words, width, 1, &arrays[STEP_EMBEDDING]) ||
-        !take_float_vector(objects[STEP_BIAS], "step bias", words, 1, &arrays[STEP_BIAS]))
-        goto done;
-    float *floats = malloc(sizeof(float) * v->output_layer_floats((int)words, (int)width, (int)n));
-    if (!floats) {
-        PyErr_NoMemory();
-        goto done;
-    }
-    const output_layer layer = {(int)words, (int)width, arrays[EMBEDDING].view.buf, arrays[OUTPUT_BIAS].view.buf};
-    const output_step taken = {
-        .scale = (float)scale,
-        .step = (float)step,
-        .add = add,
-        .embedding = arrays[STEP_EMBEDDING].view.buf,
-        .bias = arrays[STEP_BIAS].view.buf,
-    };
-    double sum;
+        !take_floats(objects[STEP_EMBEDDING], "step_embedding", words, width, 1, &arrays[STEP_EMBEDDING]) ||
+        !take_float_vector(objects[STEP_BIAS], "step_bias", words, 1, &arrays[STEP_BIAS]))
+        return 0;
+    *layer = (output_layer){(int)words, (int)width, arrays[EMBEDDING].view.buf, arrays[OUTPUT_BIAS].view.buf};
+    step->embedding = arrays[STEP_EMBEDDING].view.buf, step->bias = arrays[STEP_BIAS].view.buf;
+    return 1;
+}
+
+static PyObject *loss_of_layer(const variant *v, array arrays[LAYER_ARRAYS], const output_layer *layer,
+                               const output_step *step)
+{
+    const int n = (int)arrays[OUTPUTS].view.shape[0];
+    float *lent = malloc(sizeof(float) * v->output_layer_floats(layer->words, layer->width, n));
+    if (!lent) return PyErr_NoMemory();
+    double loss;
     Py_BEGIN_ALLOW_THREADS;
-    sum = v->output_layer_gradients(&layer, arrays[OUTPUTS].view.buf, arrays[TARGETS].view.buf, (int)n, &taken,
-                                    arrays[D_OUTPUTS].view.buf, floats);
+    loss = v->output_layer_gradients(layer, arrays[OUTPUTS].view.buf, arrays[TARGETS].view.buf, n, step,
+                                     arrays[D_OUTPUTS].view.buf, lent);
     Py_END_ALLOW_THREADS;
-    free(floats);
-    loss = PyFloat_FromDouble(sum);
-done:
-    release(arrays, ARRAYS);
+    free(lent);
+    return PyFloat_FromDouble(loss);
+}
+
+static PyObject *output_layer_gradients(PyObject *module, PyObject *arguments)
+{
+    (void)module;
+    const char *name;
+    PyObject *objects[LAYER_ARRAYS];
+    double scale, size;
+    int add;
+    if (!PyArg_ParseTuple(arguments, "sOOOOOOOddp:output_layer_gradients", &name, &objects[OUTPUTS], &objects[TARGETS],
+                          &objects[EMBEDDING], &objects[OUTPUT_BIAS], &objects[D_OUTPUTS], &objects[STEP_EMBEDDING],
+                          &objects[STEP_BIAS], &scale, &size, &add))
+        return NULL;
+    array arrays[LAYER_ARRAYS] = {0};
+    output_layer layer;
+    output_step step = {.scale = (float)scale, .step = (float)size, .add = add};
+    const variant *v = variant_named(name);
+    PyObject *loss = NULL;
+    if (v && take_layer(objects, arrays, &layer, &step)) loss = loss_of_layer(v, arrays, &layer, &step);
+    release(arrays, LAYER_ARRAYS);
     return loss;
 }
 

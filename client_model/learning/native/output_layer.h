@@ -1,18 +1,19 @@
 /* The model's last layer in training: softmax(outputs E' + b), its mean cross-entropy, and the gradients of all three.
  *
- * Symbols: n tokens, V words, D width; E [V, D] the tied embedding, b [V] the output bias, h [n, D] the cell's outputs.
+ * Symbols: n tokens, V words, D width; E [V, D] the tied embedding, b [V] the output bias, h [n, D] the cell's
+ * outputs.
  *
  *     logits = h E' + b;  p = softmax(logits);  loss = -sum log p[i, target i]
  *     d logits = scale (p - onehot);  d h = d logits E;  d E = d logits' h;  d b = sum over tokens of d logits
  *
- * Logits are computed as E h', tokens side by side, so that E and the probabilities are read where they lie by all three
- * products, and sums over words need no sum across a vector. A block of words at a time is turned from logits to
- * exponentials and into d h while it is in the first cache; only the exponentials of at most TOKENS_TOGETHER tokens are
- * kept, for d E. They are relative to a reference logit of each token, since the largest is not known until the last block;
- * 1 / (their sum) is applied to h and to d h instead of to them, which are many more.
+ * Logits are computed as E h', tokens side by side, so that E and the probabilities are read where they lie by all
+ * three products, and sums over words need no sum across a vector. A block of words at a time is turned from logits to
+ * exponentials and into d h while it is in the first cache; only the exponentials of at most TOKENS_TOGETHER tokens
+ * are kept, for d E. They are relative to a reference logit of each token, since the largest is not known until the
+ * last block; 1 / (their sum) is applied to h and to d h instead of to them, which are many more.
  *
- * This is the online softmax of Milakov and Gimelshein 2018, arXiv:1805.02867, but that a larger logit moves the reference
- * only if exponentials might overflow; see `lift`.
+ * This is the online softmax of Milakov and Gimelshein 2018, arXiv:1805.02867, but that a larger logit moves the
+ * reference only if exponentials might overflow; see `lift`.
  */
 #ifndef TYPEFLEET_OUTPUT_LAYER_H
 #define TYPEFLEET_OUTPUT_LAYER_H
@@ -33,13 +34,13 @@ static const double SMALLEST_PROBABILITY = 1e-37;   /* one that underflows count
 typedef struct {
     packed_matrix outputs_t; /* h' [D, n] */
     float *exponentials;     /* [V, stride]: exp(logit - reference) */
-    ptrdiff_t stride;        /* of n tokens, rounded up; an odd number of cache lines, which spreads them over its sets */
-    float *reference;        /* [stride] */
-    float *sums;             /* [stride], of exponentials */
-    float *d_outputs_t;      /* [D, stride] */
-    float *shares;           /* [n, D rounded up]: outputs times step scale / sum */
+    ptrdiff_t stride;   /* of n tokens, rounded up; an odd number of cache lines, which spreads them over its sets */
+    float *reference;   /* [stride] */
+    float *sums;        /* [stride], of exponentials */
+    float *d_outputs_t; /* [D, stride] */
+    float *shares;      /* [n, D rounded up]: outputs times step scale / sum */
     ptrdiff_t shares_stride;
-    float *share_of_token;   /* [stride]: step scale / sum */
+    float *share_of_token; /* [stride]: step scale / sum */
 } output_block;
 
 /* Columns that are wide enough for whole panels of n tokens, and whole reductions. */
@@ -53,9 +54,8 @@ INLINE ptrdiff_t token_stride(int n)
 INLINE size_t lay_out(output_block *block, float *floats, int words, int width, int n)
 {
     const size_t stride = (size_t)token_stride(n), shares_stride = rounded_up((size_t)width, PANEL);
-    const size_t sizes[] = {packed_floats(width, n), (size_t)words * stride, stride,
-                            stride,                  (size_t)width * stride, (size_t)n * shares_stride,
-                            stride};
+    const size_t sizes[] = {packed_floats(width, n), (size_t)words * stride,    stride, stride,
+                            (size_t)width * stride,  (size_t)n * shares_stride, stride};
     float **parts[] = {&block->outputs_t.panels, &block->exponentials, &block->reference,     &block->sums,
                        &block->d_outputs_t,      &block->shares,       &block->share_of_token};
     size_t count = 0;
@@ -69,7 +69,8 @@ INLINE size_t lay_out(output_block *block, float *floats, int words, int width, 
 }
 
 /* logits [words, columns] without bias of a block of words and a panel of tokens, into `to`. */
-INLINE void block_logits(const output_layer *layer, const output_block *block, int word, int words, int token, int columns)
+INLINE void block_logits(const output_layer *layer, const output_block *block, int word, int words, int token,
+                         int columns)
 {
     float *to = block->exponentials + word * block->stride + token;
     for (int k = 0; k < layer->width; k += SUM_BLOCK) {
@@ -114,7 +115,8 @@ FUNCTION void lift(const output_block *block, int width, int word, int token, in
 }
 
 /* Logits of a block of words to exponentials, in place, and their sums. */
-INLINE void block_exponentials(const output_layer *layer, const output_block *block, int word, int words, int token, int vectors)
+INLINE void block_exponentials(const output_layer *layer, const output_block *block, int word, int words, int token,
+                               int vectors)
 {
     const float *bias = layer->bias + word;
     float highest[PANEL];
@@ -144,7 +146,8 @@ INLINE void block_exponentials(const output_layer *layer, const output_block *bl
 }
 
 /* d h' [D, columns] += E' times the exponentials of a block of words. */
-INLINE void block_d_outputs(const output_layer *layer, const output_block *block, int word, int words, int token, int columns)
+INLINE void block_d_outputs(const output_layer *layer, const output_block *block, int word, int words, int token,
+                            int columns)
 {
     const tile t = {
         .a = layer->embedding + (ptrdiff_t)word * layer->width,
@@ -180,8 +183,8 @@ FUNCTION void forward_block(const output_layer *layer, output_block *block, cons
 }
 
 /* Loss and d outputs [n, D]; and h times what its token's exponentials have to be multiplied by. */
-FUNCTION double token_gradients(const output_layer *layer, output_block *block, const float *outputs, const int *targets, int n,
-                                const output_step *step, float *d_outputs)
+FUNCTION double token_gradients(const output_layer *layer, output_block *block, const float *outputs,
+                                const int *targets, int n, const output_step *step, float *d_outputs)
 {
     const int width = layer->width;
     double loss = 0.0;
@@ -246,7 +249,8 @@ FUNCTION void dense_step(const output_layer *layer, const output_block *block, i
 }
 
 /* The part of the targets, token after token. */
-INLINE void target_step(const output_layer *layer, const float *outputs, const int *targets, int n, const output_step *step)
+INLINE void target_step(const output_layer *layer, const float *outputs, const int *targets, int n,
+                        const output_step *step)
 {
     const float share = step->scale * step->step;
     for (int i = 0; i < n; i++) {
@@ -300,8 +304,8 @@ FUNCTION double output_layer_gradients(const output_layer *layer, const float *o
     double loss = 0.0;
     for (int i = 0; i < n; i += TOKENS_TOGETHER, part.add = 1) {
         const ptrdiff_t at = (ptrdiff_t)i * layer->width;
-        loss += output_layer_block(layer, outputs + at, targets + i, min_int(TOKENS_TOGETHER, n - i), &part, d_outputs + at,
-                                   floats);
+        loss += output_layer_block(layer, outputs + at, targets + i, min_int(TOKENS_TOGETHER, n - i), &part,
+                                   d_outputs + at, floats);
     }
     if (is_summed_apart) {
         for (size_t i = 0; i < weights; i++) step->embedding[i] += part.embedding[i];

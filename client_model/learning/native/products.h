@@ -1,8 +1,9 @@
 /* Matrix products of row-major float32 matrices, for a few rows to thousands, on one thread.
  *
- * The order of every sum is fixed: blocks of SUM_BLOCK terms, each summed from zero in the order of its terms (tiles.h), and
- * these sums added in their order to what the result starts from. So the bits of a number depend on its row of a, its
- * column of b and what it starts from alone: neither on the instruction set, nor on the other rows and columns.
+ * The order of every sum is fixed: blocks of SUM_BLOCK terms, each summed from zero in the order of its terms
+ * (tiles.h), and these sums added in their order to what the result starts from. So the bits of a number depend on its
+ * row of a, its column of b and what it starts from alone: neither on the instruction set, nor on the other rows and
+ * columns.
  */
 #ifndef TYPEFLEET_PRODUCTS_H
 #define TYPEFLEET_PRODUCTS_H
@@ -10,7 +11,7 @@
 #include "tiles.h"
 
 enum {
-    SUM_BLOCK = 384,     /* terms: 72 kB of a panel of AVX-512, read from the second cache; fewer cost more passes over c */
+    SUM_BLOCK = 384, /* terms: 72 kB of a panel of AVX-512, read from the second cache; fewer cost more passes over c */
     ROWS_TOGETHER = 256, /* rows of a that stay in the second cache while all panels pass */
 };
 
@@ -41,7 +42,8 @@ INLINE void transpose_panel(float *to, const float *b, ptrdiff_t ldb, int k, int
 {
     const int whole_k = k / 4 * 4, whole_columns = columns / 4 * 4;
     for (int i = 0; i < whole_k; i += 4)
-        for (int j = 0; j < whole_columns; j += 4) transpose_4x4(to + (ptrdiff_t)i * PANEL + j, PANEL, b + j * ldb + i, ldb);
+        for (int j = 0; j < whole_columns; j += 4)
+            transpose_4x4(to + (ptrdiff_t)i * PANEL + j, PANEL, b + j * ldb + i, ldb);
     for (int i = 0; i < k; i++) {
         float *row = to + (ptrdiff_t)i * PANEL;
         for (int j = i < whole_k ? whole_columns : 0; j < columns; j++) row[j] = b[j * ldb + i];
@@ -83,6 +85,7 @@ FUNCTION void product(float *c, ptrdiff_t ldc, const float *a, ptrdiff_t lda, in
         for (int j = 0; j < b->n; j += PANEL) {
             for (int k = 0; k < b->k; k += SUM_BLOCK) {
                 float *to = c + i * ldc + j;
+                const float *start = bias ? bias + j : NULL;
                 const int terms = min_int(SUM_BLOCK, b->k - k), is_first = !k && !add;
                 const int is_last = k + terms == b->k && j + PANEL >= b->n;
                 const float *panel = b->panels + (size_t)b->k * (size_t)j + (size_t)k * PANEL;
@@ -94,7 +97,7 @@ FUNCTION void product(float *c, ptrdiff_t ldc, const float *a, ptrdiff_t lda, in
                     .b_step = PANEL,
                     .c = to,
                     .c_row = ldc,
-                    .start = !is_first ? to : bias ? bias + j : NULL,
+                    .start = is_first ? start : to,
                     .start_row = is_first ? 0 : ldc,
                     .ahead = is_last ? b->panels : panel + (ptrdiff_t)terms * PANEL, /* a step's product repeats soon */
                     .k = terms,
@@ -118,8 +121,8 @@ INLINE size_t product_transposed_floats(void) { return (size_t)SUM_BLOCK * PANEL
  *
  * w: product_transposed_floats() of them. Without rows, c is zero or stays as it is.
  */
-FUNCTION void product_transposed(float *c, ptrdiff_t ldc, const float *a, ptrdiff_t lda, const float *b, ptrdiff_t ldb, int m,
-                                 int n, int rows, int add, workspace *w)
+FUNCTION void product_transposed(float *c, ptrdiff_t ldc, const float *a, ptrdiff_t lda, const float *b, ptrdiff_t ldb,
+                                 int m, int n, int rows, int add, workspace *w)
 {
     if (!rows && !add) clear_rows(c, ldc, m, n);
     for (int r = 0; r < rows; r += SUM_BLOCK) {

@@ -1,8 +1,10 @@
-/* How well a model predicts tokens: loss, rank and keystrokes of each, from a few rows of logits that stay in the cache.
+/* How well a model predicts tokens: loss, rank and keystrokes of each, from a few rows of logits that stay in the
+ * cache.
  *
- * Ranks and keystrokes are exactly those of client_model.metrics.keystrokes over the same logits: ties, tokens that are no
- * words, and numbers that are none included. The loss is log(sum over words of exp(logit - the target's logit)), in sixteen
- * lanes; only of a target less likely than 1e-30 does it come from a log-sum-exp in float64, since float32 would overflow.
+ * Ranks and keystrokes are exactly those of client_model.metrics.keystrokes over the same logits: ties, tokens that
+ * are no words, and numbers that are none included. The loss is log(sum over words of exp(logit - the target's
+ * logit)), in sixteen lanes; only of a target less likely than 1e-30 does it come from a log-sum-exp in float64, since
+ * float32 would overflow.
  */
 #ifndef TYPEFLEET_SCORING_H
 #define TYPEFLEET_SCORING_H
@@ -101,19 +103,22 @@ INLINE int64_t keystrokes_of(const keystroke_words *table, const float *logits, 
 {
     if (target < table->first_word) return 0;
     if (rank < SUGGESTIONS) return 1; /* among the next-word suggestions */
-    const int64_t *first = table->first + (ptrdiff_t)target * table->depth, *last = table->last + (ptrdiff_t)target * table->depth;
+    const int64_t *first = table->first + (ptrdiff_t)target * table->depth,
+                  *last = table->last + (ptrdiff_t)target * table->depth;
     const int letters = table->letters[target];
     for (int typed = 1; typed < letters; typed++)
-        if (is_shown(logits, target, table->alphabetical + first[typed - 1], last[typed - 1] - first[typed - 1])) return typed + 1;
+        if (is_shown(logits, target, table->alphabetical + first[typed - 1], last[typed - 1] - first[typed - 1]))
+            return typed + 1;
     return letters + 1;
 }
 
 /* Score token i, of padded logits [V]. */
-INLINE void score_row(const float *logits, int words, int target, const keystroke_words *table, const token_scores *scores,
-                      ptrdiff_t i)
+INLINE void score_row(const float *logits, int words, int target, const keystroke_words *table,
+                      const token_scores *scores, ptrdiff_t i)
 {
     const row_sums sums = sums_of_row(logits, words, logits[target]);
-    scores->loss[i] = sums.exponentials < RARE ? (float)log((double)sums.exponentials) : exact_loss(logits, words, target);
+    scores->loss[i] =
+        sums.exponentials < RARE ? (float)log((double)sums.exponentials) : exact_loss(logits, words, target);
     if (!scores->rank) return;
     scores->rank[i] = rank_of(logits, target, table->first_word, sums);
     scores->keystrokes[i] = keystrokes_of(table, logits, target, scores->rank[i]);

@@ -12,7 +12,8 @@ static int table_serves(const keystroke_words *table, const array *targets, int 
     const Py_ssize_t places = words - table->first_word;
     for (Py_ssize_t i = 0; i < places; i++) {
         if (table->alphabetical[i] >= table->first_word && table->alphabetical[i] < words) continue;
-        PyErr_Format(PyExc_ValueError, "alphabetical: expected ids of words, found %d at %zd", table->alphabetical[i], i);
+        PyErr_Format(PyExc_ValueError, "alphabetical: expected ids of words, found %d at %zd", table->alphabetical[i],
+                     i);
         return 0;
     }
     const int *target = targets->view.buf;
@@ -26,8 +27,9 @@ static int table_serves(const keystroke_words *table, const array *targets, int 
         for (int typed = 1; typed < table->letters[target[i]]; typed++) {
             const int64_t first = table->first[row + typed - 1], last = table->last[row + typed - 1];
             if (first >= 0 && first <= last && last <= places) continue;
-            PyErr_Format(PyExc_ValueError, "first and last: expected places within %zd words, found %lld to %lld of word %d",
-                         places, (long long)first, (long long)last, target[i]);
+            PyErr_Format(PyExc_ValueError,
+                         "first and last: expected places within %zd words, found %lld to %lld of word %d", places,
+                         (long long)first, (long long)last, target[i]);
             return 0;
         }
     }
@@ -35,7 +37,8 @@ static int table_serves(const keystroke_words *table, const array *targets, int 
 }
 
 /* A KeystrokeTable, or None: then only losses are wanted. */
-static int take_table(PyObject *object, const array *targets, int words, array arrays[TABLE_ARRAYS], keystroke_words *table)
+static int take_table(PyObject *object, const array *targets, int words, array arrays[TABLE_ARRAYS],
+                      keystroke_words *table)
 {
     if (object == Py_None) return 1;
     if (!PyTuple_Check(object) || PyTuple_Size(object) != TABLE_ARRAYS) {
@@ -49,7 +52,8 @@ static int take_table(PyObject *object, const array *targets, int words, array a
         return 0;
     const Py_ssize_t listed = arrays[ALPHABETICAL].view.shape[0], depth = arrays[FIRST].view.shape[1];
     if (listed > words || depth >= INT_MAX) {
-        PyErr_Format(PyExc_ValueError, "table: expected at most %d words, found %zd with %zd letters", words, listed, depth);
+        PyErr_Format(PyExc_ValueError, "table: expected at most %d words, found %zd with %zd letters", words, listed,
+                     depth);
         return 0;
     }
     *table = (keystroke_words){
@@ -94,7 +98,8 @@ PyObject *scoring_floats(PyObject *module, PyObject *arguments)
     if (!PyArg_ParseTuple(arguments, "sii:scoring_floats", &name, &words, &width)) return NULL;
     const variant *v = variant_named(name);
     if (!v) return NULL;
-    if (words < 1 || width < 0) return PyErr_Format(PyExc_ValueError, "scoring_floats: expected sizes, found %d, %d", words, width);
+    if (words < 1 || width < 0)
+        return PyErr_Format(PyExc_ValueError, "scoring_floats: expected sizes, found %d, %d", words, width);
     return PyLong_FromSize_t(v->scoring_floats(words, width));
 }
 
@@ -129,7 +134,8 @@ static PyObject *score(const variant *v, PyObject *rows, PyObject *bias, PyObjec
     keystroke_words table = {0};
     token_scores scores = {0};
     PyObject *done = NULL;
-    if (!take_floats(rows, bias ? "outputs" : "logits", -1, -1, 0, &arrays[ROWS]) || !fits_int("rows", &arrays[ROWS])) goto done;
+    if (!take_floats(rows, bias ? "outputs" : "logits", -1, -1, 0, &arrays[ROWS]) || !fits_int("rows", &arrays[ROWS]))
+        goto done;
     const Py_ssize_t n = arrays[ROWS].view.shape[0], columns = arrays[ROWS].view.shape[1];
     if (bias && !take_float_vector(bias, "output_bias", -1, 0, &arrays[BIAS])) goto done;
     const Py_ssize_t words = bias ? arrays[BIAS].view.shape[0] : columns;
@@ -137,7 +143,8 @@ static PyObject *score(const variant *v, PyObject *rows, PyObject *bias, PyObjec
         PyErr_Format(PyExc_ValueError, "score: expected at least one word and fewer than 2^30, found %zd", words);
         goto done;
     }
-    if (!take_ints(targets, "targets", n, 0, &arrays[TARGETS]) || !ids_within(&arrays[TARGETS], "targets", (int)words) ||
+    if (!take_ints(targets, "targets", n, 0, &arrays[TARGETS]) ||
+        !ids_within(&arrays[TARGETS], "targets", (int)words) ||
         !take_table(table_object, &arrays[TARGETS], (int)words, arrays + TABLE, &table) ||
         !take_scores(score_objects, table_object == Py_None, n, arrays + SCORES, &scores) ||
         !take_workspace(floats, v, words, bias ? columns : 0, &arrays[FLOATS]))
@@ -145,7 +152,8 @@ static PyObject *score(const variant *v, PyObject *rows, PyObject *bias, PyObjec
     const output_layer layer = {(int)words, (int)columns, NULL, arrays[BIAS].view.buf};
     Py_BEGIN_ALLOW_THREADS;
     if (bias)
-        v->score_outputs(&layer, arrays[ROWS].view.buf, arrays[TARGETS].view.buf, (int)n, &table, &scores, arrays[FLOATS].view.buf);
+        v->score_outputs(&layer, arrays[ROWS].view.buf, arrays[TARGETS].view.buf, (int)n, &table, &scores,
+                         arrays[FLOATS].view.buf);
     else
         v->score_logits((int)words, arrays[ROWS].view.buf, arrays[TARGETS].view.buf, (int)n, &table, &scores,
                         arrays[FLOATS].view.buf);
@@ -173,8 +181,8 @@ PyObject *score_logits(PyObject *module, PyObject *arguments)
     (void)module;
     const char *name;
     PyObject *logits, *targets, *table, *scores[SCORE_ARRAYS], *floats;
-    if (!PyArg_ParseTuple(arguments, "sOOOOOOO:score_logits", &name, &logits, &targets, &table, &scores[LOSS], &scores[RANK],
-                          &scores[KEYSTROKES], &floats))
+    if (!PyArg_ParseTuple(arguments, "sOOOOOOO:score_logits", &name, &logits, &targets, &table, &scores[LOSS],
+                          &scores[RANK], &scores[KEYSTROKES], &floats))
         return NULL;
     const variant *v = variant_named(name);
     return v ? score(v, logits, NULL, targets, table, scores, floats) : NULL;

@@ -1,13 +1,13 @@
 /* The innermost loop of every matrix product: a tile of sums that stays in registers.
  *
- * A tile is c [rows, columns] of at most TILE_ROWS x PANEL numbers. Each is the sum over k of a[i, k] b[k, j], from zero, in
- * the order of k, one fused multiply-add a term; then what it starts from, if anything, is added: c itself, or a bias. So a
- * number's bits do not depend on the size of the tile that it is computed in, or on its neighbours.
+ * A tile is c [rows, columns] of at most TILE_ROWS x PANEL numbers. Each is the sum over k of a[i, k] b[k, j], from
+ * zero, in the order of k, one fused multiply-add a term; then what it starts from, if anything, is added: c itself,
+ * or a bias. So a number's bits do not depend on the size of the tile that it is computed in, or on its neighbours.
  *
  * The sums are independent of each other, and there are enough of them (24 vectors of AVX-512, 12 of AVX2) to keep two
- * units of four cycles' latency busy; b is read once for TILE_ROWS rows and lies in the first cache, see products.h. This
- * is the scheme of Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication", ACM Transactions on
- * Mathematical Software 34(3), with a read where it lies.
+ * units of four cycles' latency busy; b is read once for TILE_ROWS rows, 16 bytes a cycle, which the second cache gives.
+ * This is the scheme of Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication", ACM
+ * Transactions on Mathematical Software 34(3), with a read where it lies.
  */
 #ifndef TYPEFLEET_TILES_H
 #define TYPEFLEET_TILES_H
@@ -23,13 +23,14 @@ typedef struct {
     ptrdiff_t c_row;
     const float *start; /* added to c[i, j]: start[i * start_row + j]; NULL: nothing */
     ptrdiff_t start_row;
-    const float *ahead; /* what will be b of the next column of tiles, for the second cache; NULL: none, or it is there */
+    const float *ahead; /* b of the next column of tiles, to be fetched to the second cache; NULL: it is there */
     ptrdiff_t ahead_step;
     int k;       /* terms of a sum */
     int columns; /* of c, at most PANEL; the last vector may be a part of one */
 } tile;
 
-enum { AHEAD = PANEL / 2, LINE = 16 }; /* floats fetched ahead for each term, so that two tiles fetch all; of a cache line */
+enum { AHEAD = PANEL / 2 }; /* floats fetched ahead for each term, so that two tiles fetch all */
+enum { LINE = 16 };         /* floats of a cache line */
 
 /* Sums of `rows` x `vectors`, which are constants where this is inlined, so that all loops but that over k vanish. */
 INLINE void tile_sums(const tile *t, int rows, int vectors, vec sums[TILE_ROWS][TILE_VECTORS])
@@ -41,7 +42,8 @@ INLINE void tile_sums(const tile *t, int rows, int vectors, vec sums[TILE_ROWS][
 #pragma GCC unroll 8
         for (int j = 0; j < vectors; j++) sums[i][j] = vzero();
     for (int k = t->k; k > 0; k--, a += a_step, b += b_step, ahead += ahead_step) {
-        for (int line = 0; line < AHEAD && vectors == TILE_VECTORS; line += LINE) __builtin_prefetch(ahead + line, 0, 2);
+        for (int line = 0; line < AHEAD && vectors == TILE_VECTORS; line += LINE)
+            __builtin_prefetch(ahead + line, 0, 2);
         vec row[TILE_VECTORS];
 #pragma GCC unroll 8
         for (int j = 0; j < vectors; j++) row[j] = vload(b + j * LANES);
@@ -84,13 +86,13 @@ INLINE void tile_store(const tile *t, int rows, int vectors, vec sums[TILE_ROWS]
     }
 }
 
-#define TILE_FUNCTION(ROWS, VECTORS)                                                                                         \
-    FUNCTION void tile_##ROWS##x##VECTORS(const tile *t)                                                                     \
-    {                                                                                                                      \
-        vec sums[TILE_ROWS][TILE_VECTORS];                                                                                 \
-        tile_sums(t, ROWS, VECTORS, sums);                                                                                 \
-        if (t->start) tile_start(t, ROWS, VECTORS, sums);                                                                  \
-        tile_store(t, ROWS, VECTORS, sums);                                                                                \
+#define TILE_FUNCTION(ROWS, VECTORS)                                                                                   \
+    FUNCTION void tile_##ROWS##x##VECTORS(const tile *t)                                                               \
+    {                                                                                                                  \
+        vec sums[TILE_ROWS][TILE_VECTORS];                                                                             \
+        tile_sums(t, ROWS, VECTORS, sums);                                                                             \
+        if (t->start) tile_start(t, ROWS, VECTORS, sums);                                                              \
+        tile_store(t, ROWS, VECTORS, sums);                                                                            \
     }
 #if defined(VARIANT_PORTABLE)
 #define TILE_FUNCTIONS(ROWS) TILE_FUNCTION(ROWS, 1) TILE_FUNCTION(ROWS, 2)
@@ -122,7 +124,8 @@ static void (*const tile_functions[TILE_ROWS][TILE_VECTORS])(const tile *) = {
 INLINE void tile_column(tile t, int m)
 {
     const int vectors = (t.columns + LANES - 1) / LANES;
-    const int is_fetching = t.ahead && m > TILE_ROWS; /* a single tile is done before anything comes from further away */
+    const int is_fetching =
+        t.ahead && m > TILE_ROWS; /* a single tile is done before anything comes from further away */
     if (!is_fetching) t.ahead = t.b;
     for (int i = 0; m > 0; m -= TILE_ROWS, i++) {
         t.ahead_step = is_fetching && i < PANEL / AHEAD ? AHEAD : 0;

@@ -16,8 +16,8 @@ typedef struct {
 
 /* Where the last layer's gradients go, and how large a step is taken along them. */
 typedef struct {
-    float scale;      /* of the loss: 1 / n for the mean of n tokens */
-    float step;       /* the two below become (add ? what they are : 0) + step times their gradients */
+    float scale; /* of the loss: 1 / n for the mean of n tokens */
+    float step;  /* the two below become (add ? what they are : 0) + step times their gradients */
     int add;
     float *embedding; /* [V, D]; with `add` these may be the weights themselves */
     float *bias;      /* [V] */
@@ -29,8 +29,8 @@ typedef struct {
     int depth;               /* P */
     const int *letters;      /* [V] */
     const int *alphabetical; /* [V - first_word], ids */
-    const int64_t *first;    /* [V, P], places in alphabetical where the words with the same first 1 .. P letters begin */
-    const int64_t *last;     /* [V, P], and end */
+    const int64_t *first; /* [V, P], places in alphabetical where the words with the same first 1 .. P letters begin */
+    const int64_t *last;  /* [V, P], and end */
 } keystroke_words;
 
 /* How well each of n tokens was predicted; see client_model.metrics.scored_tokens.TokenScores. */
@@ -46,8 +46,8 @@ typedef struct {
     /* Parts that are called by themselves in tests and benchmarks alone. */
     size_t (*product_workspace)(int k, int n); /* floats that both products need */
     /* c [m, n] = (add ? c : 0) + bias [n] (NULL: none) + a [m, k] b, of b [k, n], or of b [n, k] transposed */
-    void (*product)(float *c, const float *a, const float *b, const float *bias, const int m_k_n[3], int transposed, int add,
-                    float *workspace);
+    void (*product)(float *c, const float *a, const float *b, const float *bias, const int m_k_n[3], int transposed,
+                    int add, float *workspace);
     /* c [m, n] = (add ? c : 0) + a' b, of a [k, m] and b [k, n] */
     void (*product_transposed)(float *c, const float *a, const float *b, const int m_k_n[3], int add, float *workspace);
     void (*exp)(float *y, const float *x, size_t count);

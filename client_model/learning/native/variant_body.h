@@ -1,4 +1,5 @@
-/* All of the kernel's code, included by each variant_*.c, which defines VARIANT_NAME and for which instructions it is. */
+/* All of the kernel's code, included by each variant_*.c, which defines VARIANT_NAME and for which instructions it is.
+ */
 #include "elementary.h"
 #include "output_layer.h"
 #include "products.h"
@@ -8,8 +9,8 @@
 
 static size_t whole_product_workspace(int k, int n) { return packed_floats(k, n) + product_transposed_floats(); }
 
-static void whole_product(float *c, const float *a, const float *b, const float *bias, const int m_k_n[3], int transposed,
-                          int add, float *workspace)
+static void whole_product(float *c, const float *a, const float *b, const float *bias, const int m_k_n[3],
+                          int transposed, int add, float *workspace)
 {
     const int m = m_k_n[0], k = m_k_n[1], n = m_k_n[2];
     packed_matrix packed = {.k = k, .n = n, .panels = workspace};
@@ -17,19 +18,20 @@ static void whole_product(float *c, const float *a, const float *b, const float 
     product(c, n, a, k, m, &packed, bias, add);
 }
 
-static void whole_product_transposed(float *c, const float *a, const float *b, const int m_k_n[3], int add, float *workspace)
+static void whole_product_transposed(float *c, const float *a, const float *b, const int m_k_n[3], int add,
+                                     float *workspace)
 {
     struct workspace lent = {.floats = workspace, .count = product_transposed_floats()};
     product_transposed(c, m_k_n[2], a, m_k_n[0], b, m_k_n[2], m_k_n[0], m_k_n[2], m_k_n[1], add, &lent);
 }
 
-#define ELEMENTARY(NAME)                                                                                                   \
-    static void each_##NAME(float *y, const float *x, size_t count)                                                        \
-    {                                                                                                                      \
-        size_t i = 0;                                                                                                      \
-        for (; i + LANES <= count; i += LANES) vstore(y + i, v##NAME(vload(x + i)));                                       \
-        const int rest = (int)(count - i);                                                                                 \
-        if (rest) vstore_some(y + i, v##NAME(vload_some(x + i, rest)), rest);                                              \
+#define ELEMENTARY(NAME)                                                                                               \
+    static void each_##NAME(float *y, const float *x, size_t count)                                                    \
+    {                                                                                                                  \
+        size_t i = 0;                                                                                                  \
+        for (; i + LANES <= count; i += LANES) vstore(y + i, v##NAME(vload(x + i)));                                   \
+        const int rest = (int)(count - i);                                                                             \
+        if (rest) vstore_some(y + i, v##NAME(vload_some(x + i, rest)), rest);                                          \
     }
 ELEMENTARY(exp)
 ELEMENTARY(sigmoid)

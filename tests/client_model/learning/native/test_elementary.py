@@ -46,3 +46,9 @@ def test_what_is_no_number_stays_none_and_infinity_is_the_limit(variant, functio
 def test_each_number_is_its_own_affair(variant, size):
     found = computed(variant, "tanh", POINTS[:size])
     assert np.array_equal(found, computed(variant, "tanh", POINTS)[:size])
+
+
+def test_other_functions_and_sizes_are_refused():
+    for function, size in (("expm1", 3), ("", 3), ("exp", 2)):
+        with pytest.raises(ValueError):
+            kernel.elementary("portable", function, np.zeros(3, np.float32), np.zeros(size, np.float32))

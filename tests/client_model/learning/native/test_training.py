@@ -15,6 +15,7 @@ from client_model.learning.cells.stacked import Stacked
 from client_model.learning.language_model import ModelShape, initial_weights, unflatten
 from client_model.learning.local_training import LocalTrainer
 from client_model.learning.native.trainer import NativeTrainer
+from client_model.metrics.keystrokes import keystroke_table
 from client_model.text.batches import PackedBatches, pack
 from tests.client_model.learning.native.built import each_variant, kernel, same_bits
 
@@ -133,6 +134,22 @@ def test_losses_of_a_sentence_are_the_same_bits_beside_any_others(cell):
         for of in (together, alone)
     ]
     assert by_token[0] == by_token[1]
+
+
+@pytest.mark.parametrize("cell", [Cifg(), Lstm()], ids=repr)
+def test_tokens_are_scored_as_by_tensorflow(cell):
+    shape = shape_of(cell, words=60)
+    batches = phone(shape, [5, 4, 4, 2, 1, 3] * 4, 9)
+    table = keystroke_table([f"{'abcdefgh'[i % 8]}{i}" for i in range(shape.vocabulary_size)])
+    weights = [3 * w for w in some_weights(shape)]  # so that some words are likely
+    trainer, other = NativeTrainer(shape), LocalTrainer(shape)
+    found, expected = (one.score(one.load(weights), batches, table) for one in (trainer, other))
+    assert np.array_equal(found.targets, expected.targets)
+    np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-5, atol=1e-5)
+    assert np.array_equal(found.rank, expected.rank)  # of random weights: no two logits are as near as float32 errs
+    assert np.array_equal(found.keystrokes, expected.keystrokes)
+    assert {0, 1, 2} < set(expected.keystrokes.tolist())
+    assert np.array_equal(trainer.token_losses(trainer.load(weights), batches), found.loss)
 
 
 def test_what_is_not_finite_comes_out_as_that():
