@@ -61,6 +61,13 @@ def by_every_variant(shape, bound, weights, batches, rate):
     return update, float(loss)
 
 
+def assert_same(shape, update, expected):
+    """Each weight by itself, since some move little; and within the rounding of the largest."""
+    rounding = 1e-6 * np.linalg.norm(expected) + 1e-7
+    for one, other in zip(unflatten(update, shape), unflatten(expected, shape), strict=True):
+        assert np.linalg.norm(one - other) <= 1e-4 * np.linalg.norm(other) + rounding
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from(CELLS),
@@ -76,7 +83,7 @@ def test_a_phone_is_trained_as_by_tensorflow(cell, sizes, lengths, batch_size, b
     batches = phone(shape, [min(length, shape.sequence_length) for length in lengths], batch_size)
     update, loss = by_every_variant(shape, bound, weights, batches, rate)
     expected, expected_loss = by_tensorflow(shape, bound, weights, batches, rate)
-    assert np.linalg.norm(update - expected) <= 1e-4 * np.linalg.norm(expected) + 1e-7
+    assert_same(shape, update, expected)
     assert loss == pytest.approx(expected_loss, rel=1e-5, abs=1e-5)
 
 
@@ -87,7 +94,7 @@ def test_a_batch_of_hundreds_of_tokens_and_rows_that_end_at_each_step(cell):
     assert batches.num_tokens == 540 and len(batches.step_rows) == 1
     update, loss = by_every_variant(shape, 0.5, weights, batches, 1.0)
     expected, expected_loss = by_tensorflow(shape, 0.5, weights, batches, 1.0)
-    assert np.linalg.norm(update - expected) < 1e-4 * np.linalg.norm(expected)
+    assert_same(shape, update, expected)
     assert loss == pytest.approx(expected_loss, rel=1e-5)
     assert all(np.abs(part).max() > 0 for part in unflatten(update, shape))
 
