@@ -114,7 +114,10 @@ def make_trainer(
 def _of_one_phone(shape: ModelShape, max_gradient_norm: float, kernel: Kernel) -> Trainer:
     if kernel == NATIVE:
         if not is_built():
-            what = "the native kernel, with which this run trains; --engine.kernel tensorflow goes on without it"
+            what = (
+                "the native kernel, with which this run trains; --engine.kernel tensorflow goes on without it, and "
+                "pays again for what was released after the checkpoint"
+            )
             raise NoKernelError(expected("this machine", what, "none, which pip builds where a C compiler is"))
         from client_model.learning.native.trainer import NativeTrainer
 

@@ -36,9 +36,9 @@ def introduction_of(run: "Run") -> Iterator[str]:
     )
     if config.engine.address is not None:
         yield warning_of(config.engine.address)
-    yield plan_lines(run.strategy.plan, prepared.shape.num_weights)
+    yield plan_lines(run.strategy.plan, prepared.shape.num_weights, run.strategy.most_rho(run.pays_again))
     if gone := len(prepared.forgotten.phones):
-        yield f"forgotten   {_forgotten(gone, run.strategy.of_earlier_lives)}"
+        yield f"forgotten   {_forgotten(gone, run.strategy.ledger.of_earlier_lives())}"
     if (words := aggregation_words(config)) is not None:
         yield words
     if (words := robust_words(config)) is not None:
@@ -47,12 +47,12 @@ def introduction_of(run: "Run") -> Iterator[str]:
 
 
 def _forgotten(phones: int, models: int) -> str:
-    """What was taken out of the run, and that the bound of the plan is not of all that was released before."""
+    """What was taken out of the run, and that the bound is of all that was released before, too."""
     who = f"{phones:,} phone{'s' * (phones != 1)}, left out as if {'they' if phones != 1 else 'it'} had never come"
     if not models:
         return who
     made = "1 model" if models == 1 else f"{models:,} models"
-    return f"{who}; what {made} of before cost counts on top: epsilon comes to more than that above, see privacy.md"
+    return f"{who}; what {made} of before cost counts on top, in epsilon above, see privacy.md"
 
 
 def _phones(prepared: Prepared) -> Iterator[str]:

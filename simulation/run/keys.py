@@ -161,6 +161,7 @@ CHECKPOINTS = (
         "how often phones were forgotten, and the hash of their record",
         SCHEDULE,
     ),
+    Keys(("about.kernel",), "what trained phones", SETTINGS),
     Keys(("about.fingerprint.settings.*",), "the settings, the seed among them", SECRETS),
     Keys(("tokens_by_phone",), "tokens that each phone trained on", ONE_PHONE),
     Keys(("strategy/participation/*",), "how often each phone took part, and when last", ONE_PHONE),

@@ -157,7 +157,7 @@ def phones_forgotten(run: Run) -> PhonesForgotten | None:
     return PhonesForgotten(
         phones=len(gone.phones),
         times=gone.life,
-        earlier_releases=run.strategy.of_earlier_lives,
+        earlier_releases=run.strategy.ledger.of_earlier_lives(),
         of_earlier_runs=sum(len(one.phones) for one in gone.requests if one.taken_over),
         record_lines=int(run.began["record_lines"]),
         record_sha256=run.began["record_sha256"],
