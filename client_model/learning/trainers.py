@@ -85,7 +85,8 @@ def chosen_kernel(wanted: WantedKernel, cell: Cell) -> Kernel:
     if wanted == NATIVE and not has_cell(cell):
         raise ConfigError(expected("--engine.kernel", f"tensorflow for the cell {cell.name}", wanted))
     if wanted == NATIVE and not is_built():
-        raise ConfigError(expected("--engine.kernel", "tensorflow on a machine without the native kernel", wanted))
+        what = "tensorflow on a machine without the native kernel, which pip builds where a C compiler is"
+        raise ConfigError(expected("--engine.kernel", what, wanted))
     return wanted
 
 

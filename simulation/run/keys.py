@@ -79,6 +79,7 @@ ROUNDS = (
     Keys(("round", "completed", "reports", *_FUNNEL, *_BUFFERED, *_STEPPED), "the funnel", SCHEDULE),
     Keys(("zcdp_rho", "epsilon", "epsilon_is_of"), "the cost so far", COST),
     Keys(("clip_norm", "weights_sha256"), "the clip norm, and the digest of the weights", RELEASES),
+    Keys(("kernel",), "what trained the round's phones", SETTINGS),
 )
 
 PARTICIPATION = (

@@ -19,6 +19,7 @@ from simulation.run.artefacts import artefacts_of
 from simulation.run.files_statement import origin_of_words
 from simulation.run.handling_told import handling_of
 from simulation.run.held_out_phones import write_phone_counts
+from simulation.run.kernel import kernel_that_trains
 from simulation.run.ledger_head import write_head
 from simulation.run.lifecycle import Run, checkpoint
 from simulation.run.noise_secret import erase_noise_secret
@@ -72,7 +73,7 @@ def run_summary(run: Run) -> Summary:
             noised=None if plan.phone_noise is None else plan.phone_noise.padded,
         ),
         consent=consent_summary(run.cohorts.fleet, run.cohorts.now_s, lines),
-        kernel=run.prepared.task.kernel,
+        kernel=kernel_that_trains(run.prepared.task),
     )
 
 

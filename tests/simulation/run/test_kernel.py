@@ -14,7 +14,7 @@ from simulation.parts import Parts
 from simulation.run import lifecycle
 from simulation.run.checkpoint import numbered
 from simulation.run.directory import RunDirectory
-from simulation.run.kernel import with_kernel
+from simulation.run.kernel import kernels_of, with_kernel
 from simulation.run.preparation import prepare
 from tests.simulation.run.forgotten_runs import SMALL, played_on, simulate
 from typefleet.errors import ConfigError
@@ -47,7 +47,9 @@ def digest_of(folder):
 
 
 def resume_with(folder, *flags):
-    played_on(parse_simulate(["--resume", str(folder), *flags]).run, io.StringIO())
+    stream = io.StringIO()
+    played_on(parse_simulate(["--resume", str(folder), *flags]).run, stream)
+    return stream.getvalue()
 
 
 def without_kernel_in(config):
@@ -82,10 +84,12 @@ def test_a_run_that_is_resumed_with_another_kernel_keeps_that(runs, tmp_path):
     folder = tmp_path / "run"
     simulate(folder, *FLAGS, "--engine.kernel", "native", stop_after=1)
     before = (folder / "config.toml").read_text()
-    resume_with(folder, "--engine.kernel", "tensorflow")
+    said = resume_with(folder, "--engine.kernel", "tensorflow")
+    assert "tensorflow from here on, native before" in " ".join(said.split())
     assert kernels_named_in(folder) == ("tensorflow", "tensorflow")
     assert (folder / "config.toml").read_text() == before.replace('kernel = "native"', 'kernel = "tensorflow"')
     assert digest_of(folder) not in (digest_of(runs("native")), digest_of(runs("tensorflow")))
+    assert kernels_of(RunDirectory(folder).read_rounds()) == [("native", 1), ("tensorflow", 2)]  # of the switch
     config = read_config(folder / "config.toml")
     assert prepare(config, of_run=folder).task.kernel == "tensorflow"  # as audits and studies of the run have it
 
@@ -148,7 +152,9 @@ def test_a_run_whose_kernel_is_not_here_is_refused_in_one_line_or_goes_on_withou
     folder = tmp_path / "run"
     simulate(folder, *FLAGS, "--engine.kernel", "native", stop_after=1)
     monkeypatch.setattr(trainers, "is_built", lambda: False)
-    with pytest.raises(ConfigError, match=r"^--engine\.kernel: expected tensorflow on a machine without the native"):
+    with pytest.raises(
+        ConfigError, match=r"^--engine\.kernel: expected tensorflow on a machine without the native kernel, which pip"
+    ):
         resume_with(folder)
     resume_with(folder, "--engine.kernel", "tensorflow")
     assert kernels_named_in(folder) == ("tensorflow", "tensorflow")
