@@ -27,7 +27,7 @@ class EngineConfig:
     device: WantedDevice = "cpu"
     """Where phones are trained: on the processor one after another, or on a GPU many at once. "auto" takes a GPU if
     TensorFlow sees one on this machine. The last bits of a result depend on it, so a resumed run keeps it. GPUs are
-    untried: see docs/engine.md."""
+    untried: see docs/speed.md."""
     phones_at_a_time: Annotated[int | None, Ge(1)] = None
     """Phones that are trained at once on a GPU, each with weights of its own; by default as many as fit into 2 GiB, up
     to 64. On the processor, which is faster with one after another, a number tries the same code. A resumed run keeps
