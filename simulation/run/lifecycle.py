@@ -222,7 +222,6 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> t
     totals, salt = totals_of(stored), part_of(stored, "salt", str)
     require_same_beginning(part_of(stored, "fingerprint", dict), prepared, directory.root)
     drop_drafts(directory.root)
-    record_kernel(directory, config)
     began = part_of(stored, "began", dict)
     if GIVEN_UP in began:
         found = "one that was given up; that is for good: start a new run"
@@ -258,6 +257,8 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> t
         progress.say(f"note: {directory.root} {another_kernel(strategy.plan)}")
 
     def go_on() -> None:
+        if not run.finished:  # else it has no round by this kernel
+            record_kernel(directory, config)
         directory.cut_rounds_after(totals.server_round)
         if prepared.forgotten.life:
             leave_phones_behind(run, at, lambda forget_noise: checkpoint(run, forget_noise, keep_all=True))

@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -92,6 +93,16 @@ def test_a_run_that_is_resumed_with_another_kernel_keeps_that(runs, tmp_path):
     assert kernels_of(RunDirectory(folder).read_rounds()) == [("native", 1), ("tensorflow", 2)]  # of the switch
     config = read_config(folder / "config.toml")
     assert prepare(config, of_run=folder).task.kernel == "tensorflow"  # as audits and studies of the run have it
+
+
+@native
+def test_a_run_that_is_over_keeps_the_kernel_that_it_had(runs, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(runs("native"), folder)
+    before = (folder / "config.toml").read_bytes()
+    resume_with(folder, "--engine.kernel", "tensorflow")
+    assert (folder / "config.toml").read_bytes() == before
+    assert kernels_named_in(folder) == ("native", "native")
 
 
 def killed_after_a_round(folder):
