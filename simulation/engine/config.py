@@ -33,7 +33,7 @@ class EngineConfig:
     device: WantedDevice = "cpu"
     """Where phones are trained: on the processor one after another, or on a GPU many at once. "auto" takes a GPU if
     TensorFlow sees one on this machine. The last bits of a result depend on it, so a resumed run keeps it. GPUs are
-    untried: see docs/engine.md."""
+    untried: see docs/speed.md."""
     phones_at_a_time: Annotated[int | None, Ge(1)] = None
     """Phones that are trained at once on a GPU, each with weights of its own; by default as many as fit into 2 GiB, up
     to 64. On the processor a number tries the same code, which is slower there than one phone after another. A resumed
@@ -49,7 +49,7 @@ class EngineConfig:
     """Checkpoints to keep: a number of the newest; "spaced", older ones at growing distances as well, so that
     a phone can be forgotten without all rounds being played again (docs/forgetting.md); or "all"."""
     message_timeout_s: Annotated[float, Gt(0)] = 3600.0
-    """A message without an answer after this many seconds stops the run, as does a time without any answer."""
+    """A message without an answer is repeated after this many seconds; as long without any answer stops the run."""
     profile: bool = False
     """Add to each line of rounds.jsonl where the round's time went."""
     export: bool = True

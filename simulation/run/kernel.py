@@ -3,17 +3,54 @@
 Kernels differ in the last bits of an update, so the settings of a run name the one that it has, and never `auto`.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from client_model.config import TENSORFLOW, Kernel, WantedKernel
+from client_model.config import NATIVE, TENSORFLOW, Kernel, WantedKernel
 from client_model.learning.cells.base import Cell
 from client_model.learning.trainers import chosen_kernel
 from simulation.config import RunConfig
+from simulation.engine.host_task import HostTask
 from simulation.files import write_text_atomically
 from simulation.flags import read_config, to_toml
 from simulation.parts import Parts
 from simulation.run.directory import RunDirectory
+
+_IN_WORDS = {NATIVE: "in C", TENSORFLOW: "by TensorFlow"}
+
+
+def kernel_that_trains(task: HostTask) -> Kernel:
+    """Phones at once are trained by TensorFlow, whichever kernel scores them."""
+    return task.kernel if task.group is None else TENSORFLOW
+
+
+def trained_in_words(task: HostTask) -> str:
+    """`in C`, `by TensorFlow, 4 phones at once`."""
+    together = ""
+    if task.group is not None:
+        on_gpu = " on a GPU" if task.group.device == "gpu" else ""
+        together = f"{on_gpu}, {task.group.phones} phones at once"
+    return f"{_IN_WORDS[kernel_that_trains(task)]}{together}"
+
+
+def kernels_of(rounds: Iterable[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    """Each kernel that a run went on with, and the first of its rounds; of rounds that say it.
+
+    Args:
+        rounds: lines of rounds.jsonl.
+
+    Example:
+        >>> kernels_of([{"round": 1}, {"round": 2, "kernel": "native"}, {"round": 3, "kernel": "tensorflow"}])
+        [('native', 2), ('tensorflow', 3)]
+    """
+    found: list[tuple[str, int]] = []
+    for line in rounds:
+        kernel = line.get("kernel")
+        if kernel is not None and (not found or found[-1][0] != kernel):
+            found.append((kernel, line["round"]))
+    return found
 
 
 def with_kernel(config: RunConfig, parts: Parts, begun: Path | None) -> RunConfig:
