@@ -205,7 +205,8 @@ def test_a_file_is_read_as_it_was_written_and_compared(tmp_path):
         assert "…" not in shown(*told, width=80)
         assert all(name in shown(*told, width=80) for _, name in ours.figures)
         narrow = shown(*told, width=60)  # names are broken there, and figures are not
-        assert "…" not in narrow and all(figure.measured in narrow for figure in told[0].figures.values())
+        assert "…" not in narrow
+        assert all(figure.measured in narrow and figure.wanted in narrow for figure in told[0].figures.values())
 
 
 def test_both_tables_say_before_and_now(tmp_path):
