@@ -11,7 +11,7 @@ from client_model.learning.native.available import is_built
 from simulation.flags import parse_simulate, read_config
 from simulation.parts import Parts
 from simulation.run.directory import RunDirectory
-from simulation.run.kernel import with_kernel
+from simulation.run.kernel import for_reading, with_kernel
 from simulation.run.preparation import prepare
 from tests.simulation.run.forgotten_runs import SMALL, played_on, simulate
 from typefleet.errors import ConfigError
@@ -102,10 +102,24 @@ def test_a_run_whose_kernel_is_not_here_is_refused_in_one_line_or_goes_on_withou
     folder = tmp_path / "run"
     simulate(folder, *FLAGS, "--engine.kernel", "native", stop_after=1)
     monkeypatch.setattr(trainers, "is_built", lambda: False)
-    with pytest.raises(ConfigError, match=r"^--engine\.kernel: expected tensorflow on a machine without the native"):
+    monkeypatch.setattr("simulation.run.kernel.is_built", lambda: False)
+    config = read_config(folder / "config.toml")
+    named = rf"^{re.escape(str(folder))}/config\.toml: expected a machine with the native kernel, .*"
+    way_out = rf"--resume {re.escape(str(folder))} --engine\.kernel tensorflow goes on without it$"
+    with pytest.raises(ConfigError, match=named + way_out):
         resume_with(folder)
+    with pytest.raises(ConfigError, match=named + way_out):  # as of what trains: audits, studies
+        with_kernel(config, Parts(), folder)
+    assert with_kernel(for_reading(config), Parts(), folder).engine.kernel == "tensorflow"  # of what does not: exports
+    assert read_config(folder / "config.toml") == config  # nothing was written
     resume_with(folder, "--engine.kernel", "tensorflow")
     assert kernels_named_in(folder) == ("tensorflow", "tensorflow")
+
+
+@native
+def test_what_trains_nothing_reads_a_run_with_the_kernel_that_it_has_where_that_is(runs):
+    config = read_config(runs("native") / "config.toml")
+    assert for_reading(config) == config
 
 
 @native
