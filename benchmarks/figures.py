@@ -69,10 +69,10 @@ class Figure:
 
     @property
     def wanted(self) -> str:
-        """The target as it is written, in the same unit."""
+        """The target as it is written, with its unit."""
         if self.target is None:
             return ""
-        return f"{'<=' if self.less_is_better else '>='}{UNITS[self.unit].format(self.target).partition(' ')[0]}"
+        return ("<=" if self.less_is_better else ">=") + UNITS[self.unit].format(self.target)
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the file, the median with it."""

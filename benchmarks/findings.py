@@ -48,6 +48,7 @@ class Figures:
         self._measured: Mapping[str, list[dict[str, Any]]] = found["measured"]
         self._others: Mapping[str, float] = found["others_cores"]
         self._busy_at_start = found["load_at_start"] > BUSY_CORES
+        self._musts = {} if found["sizes"] == "smoke" else MUSTS  # of a measurement too small to be judged
 
     def all(self) -> list[Figure]:
         """Those that the measurements allow."""
@@ -62,7 +63,7 @@ class Figures:
     def _figure(self, of: str, group: str, name: str, unit: str, values: Sequence[float], **more: Any) -> Figure:
         """One of the measurement `of`."""
         is_loaded = self._busy_at_start or self._others[of] > BUSY_CORES
-        target = MUSTS.get((of, name.strip()))
+        target = self._musts.get((of, name.strip()))
         return Figure(group, name, unit, tuple(map(float, values)), target, is_loaded=is_loaded, **more)
 
     def _column(self, of: str, key: str) -> list[Any]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+import benchmarks.quietly  # noqa: F401  before what imports TensorFlow
 from benchmarks.limits import best_rates, product_gflops, seconds, softmax_ns, stream_gb_s
 from benchmarks.roofline import TokenCost, bytes_per_token, least_seconds
 from benchmarks.workload import BATCH, LEARNING_RATE, SENTENCES, TOKENS, VOCABULARY, StepOnly, flop_per_token, shape_of

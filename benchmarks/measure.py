@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -92,6 +93,26 @@ def own_environment() -> dict[str, str]:
     """One in which this checkout is what is measured, and not a version that is installed beside it."""
     others = os.environ.get("PYTHONPATH")
     return os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *([others] if others else [])])}
+
+
+def require_own_kernel(checkout: Path = ROOT, installed: Sequence[str] | None = None) -> None:
+    """Refuse to measure a checkout without the native kernel where what is installed has it: a run would train by that.
+
+    Args:
+        checkout: what is measured.
+        installed: folders of packages; by default where Python looks.
+
+    Raises:
+        BenchmarkError: the kernel is there, but not in the checkout.
+    """
+    folders = [Path(folder) for folder in (sys.path if installed is None else installed)]
+    if not _has_kernel(checkout) and any(map(_has_kernel, folders)):
+        wanted = "a native kernel in the checkout, too (`python setup.py build_ext --inplace` there)"
+        raise BenchmarkError(expected("benchmark.py", wanted, "one in the installed package alone"))
+
+
+def _has_kernel(folder: Path) -> bool:
+    return any((folder / "client_model/learning/native").glob("kernel.*so"))
 
 
 def measure(command: list[str], lines: Path, timeout_s: float) -> Measured:

@@ -36,10 +36,10 @@ def print_kernels(console: Console, kernels: Mapping[str, str]) -> None:
 
 
 def print_figures(console: Console, figures: Sequence[Figure], earlier: Benchmarked | None = None) -> None:
-    """The table; beside an earlier benchmark, its medians and the ratios."""
+    """The table of medians and ranges; beside an earlier benchmark, of both medians and their ratio."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("", no_wrap=True)
-    for name in ("median", "range", "must") if earlier is None else ("now", "earlier", "ratio"):
+    table.add_column("", overflow="fold")
+    for name in ("now", "range") if earlier is None else ("before", "now", "ratio"):
         table.add_column(name, justify="right", no_wrap=True)
     group = ""
     for figure in figures:
@@ -47,12 +47,13 @@ def print_figures(console: Console, figures: Sequence[Figure], earlier: Benchmar
             group = figure.group
             table.add_row(f"[bold]{group}[/bold]")
         if earlier is None:
-            ends = [figure.spread, figure.wanted]
+            told = [figure.measured, figure.spread]
         else:
             old = earlier.figures.get((group, figure.name))
-            ends = ["none", ""] if old is None else [old.measured, figure.beside(old)]
-        table.add_row(f" {figure.name}", figure.measured, *ends)
-    console.print(table)
+            before, ratio = ("-", "") if old is None else (old.measured, figure.beside(old))
+            told = [before, figure.measured, ratio]
+        table.add_row(f" {figure.name}", *told)
+    _print_whole(console, table)
     if any(figure.is_loaded for figure in figures):
         console.print(f"* beside others' work on over {BUSY_CORES:g} of a core: better on its own")
     if earlier is not None:
@@ -60,9 +61,14 @@ def print_figures(console: Console, figures: Sequence[Figure], earlier: Benchmar
 
 
 def print_musts(console: Console, ours: Benchmarked, earlier: Benchmarked | None = None) -> None:
-    """What has to be reached, and whether it is; as lines of Markdown, an earlier benchmark beside it."""
+    """What has to be reached, and whether it is; as lines of Markdown, an earlier benchmark beside it.
+
+    Nothing where nothing has to be, as of a benchmark too small to be judged.
+    """
+    if all(figure.target is None for figure in ours.figures.values()):
+        return
     table = Table(box=box.MARKDOWN, show_edge=True)
-    table.add_column("what has to be reached")
+    table.add_column("what has to be reached", overflow="fold")
     for name in ("must", *(() if earlier is None else ("before",)), "now", ""):
         table.add_column(name, justify="right")
     for (group, name), figure in ours.figures.items():
@@ -71,7 +77,14 @@ def print_musts(console: Console, ours: Benchmarked, earlier: Benchmarked | None
             before = [] if earlier is None else ["-" if old is None else old.measured]
             row = [f"{group}: {name.strip()}", figure.wanted, *before, figure.measured, _VERDICTS[figure.met]]
             table.add_row(*row)
-    console.print(table)
+    _print_whole(console, table)
+
+
+def _print_whole(console: Console, table: Table) -> None:
+    """A table in which names are broken on a narrow terminal, and figures never."""
+    for column in table.columns[1:]:
+        column.min_width = max(map(len, map(str, column.cells)), default=0)
+    console.print(table, crop=False)
 
 
 def print_differences(console: Console, ours: Benchmarked, earlier: Benchmarked) -> None:

@@ -173,11 +173,6 @@ class DPFedAvg(Strategy):
         return self._releases.weights_sha256
 
     @property
-    def of_earlier_lives(self) -> int:
-        """Releases made before the run went back to forget phones, which did not lead to its weights."""
-        return self.ledger.of_earlier_lives()
-
-    @property
     def last_evaluation(self) -> PhoneCounts | None:
         """What was counted on each held-out phone when they were asked last."""
         return self._evaluation.last
@@ -223,6 +218,10 @@ class DPFedAvg(Strategy):
             ended: no further release is made: what is on record beyond the last one is counted as well.
         """
         return self._releases.spent(ended)
+
+    def most_rho(self, pays_again: bool) -> float | None:
+        """zCDP at most, once the run is over; see `Releases.most_rho`."""
+        return self._releases.most_rho(pays_again)
 
     def summary(self) -> None:
         """Log the settings, as Flower's own loop asks for."""
@@ -279,14 +278,14 @@ class DPFedAvg(Strategy):
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Sum, noise, step, ledger - in that order. Returns (None, metrics) if nothing is released."""
-        plan, arrays = self._round_plan, self._arrays
+        plan, arrays, released = self._round_plan, self._arrays, None
         if plan is None or arrays is None:
             raise RuntimeError(expected("aggregate_train", "a round that configure_train began", "none"))
         came, facts, asked = self._came(server_round, plan, replies, num_weights_of(arrays))
         plan = replace(
             plan, abandoned=plan.abandoned or came.not_summed or came.too_few(self._least, asked=len(plan.reporters))
         )
-        clip_norm, released = self.protected_sum.clip_norm, None
+        clip_norm = self.protected_sum.clip_norm
         if plan.abandoned is None:
             released = self._releases.next(server_round, arrays, came)
             if released is None:

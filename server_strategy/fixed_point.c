@@ -1,8 +1,8 @@
 /* `server_strategy.fixed_point`: what is done with every coordinate of every update; see fixed_point.pyi.
  *
  * The same numbers, to the last bit, as the functions of `server_strategy.update_sum`, in one pass over an update each
- * where those need several. It keeps no state, and gives Python's lock back while it computes. Python 3.11's limited API,
- * so that one build serves every later Python as well.
+ * where those need several. It keeps no state, and gives Python's lock back while it computes. Python 3.11's limited
+ * API, so that one build serves every later Python as well.
  */
 #define Py_LIMITED_API 0x030b0000
 #define PY_SSIZE_T_CLEAN
@@ -28,7 +28,8 @@ EACH_PROCESSOR static void square_lanes(const float *update, Py_ssize_t size, do
     }
 }
 
-EACH_PROCESSOR static void add_rounded(int64_t *total, const float *update, Py_ssize_t size, double factor, double rounder)
+EACH_PROCESSOR static void add_rounded(int64_t *total, const float *update, Py_ssize_t size, double factor,
+                                       double rounder)
 {
     for (Py_ssize_t i = 0; i < size; i++) {
         const double shifted = (double)update[i] * factor + rounder;
@@ -48,8 +49,8 @@ static int take_vector(PyObject *object, const char *name, const char *types, Py
     if (view->ndim == 1 && view->itemsize == itemsize && format[0] && strchr(types, format[0]) && !format[1] &&
         (uintptr_t)view->buf % (size_t)itemsize == 0)
         return 1;
-    PyErr_Format(PyExc_ValueError, "%s: expected a vector of '%s' of %zd bytes, found %d dimensions of '%s'", name, types,
-                 itemsize, view->ndim, format);
+    PyErr_Format(PyExc_ValueError, "%s: expected a vector of '%s' of %zd bytes, found %d dimensions of '%s'", name,
+                 types, itemsize, view->ndim, format);
     PyBuffer_Release(view);
     return 0;
 }

@@ -31,6 +31,7 @@ from server_strategy.privacy.ledger import (
 )
 from server_strategy.privacy.ledger_lines import KEY_BYTES, Record, digest_of_sum
 from server_strategy.privacy.noise_key import NoiseKey
+from server_strategy.privacy.participation_log import most_rho
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.privacy.rounded_up import Bound
@@ -119,6 +120,14 @@ class Releases:
             ended: no further release is made: what is on record beyond the last one is counted as well.
         """
         return privacy_spent(self.plan, self.participation, self.made, self._beside(self.ledger.head, ended, sums=True))
+
+    def most_rho(self, pays_again: bool) -> float | None:
+        """zCDP at most, once the run is over, with what is on record beside the way to its model; None without privacy.
+
+        Args:
+            pays_again: what is on record after the last release does not, or may not, come out the same again.
+        """
+        return most_rho(self.plan, self._beside(self.ledger.head, pays_again, one_way_again=True))
 
     def may_sum(self, server_round: int, reporters: NDArray[np.int64]) -> bool:
         """Whether a sum may be made at all, before any phone is asked.

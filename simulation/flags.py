@@ -249,7 +249,8 @@ def reject_unknown(argv: Sequence[str], config: Any, others: Sequence[str] = ())
     """
     settings = leaves(config)
     known = [*map(flag_name, settings), *others]
-    negations = [_negation(path) for path, value in settings.items() if isinstance(value, bool)]
+    negations = {_negation(path): path for path, value in settings.items() if isinstance(value, bool)}
+    slips = {f"--no-{flag_name(path)[2:]}": negation for negation, path in negations.items()}  # --no-engine.profile
     for argument in argv:
         name = argument.split("=")[0]
         if name.startswith("--") and name not in (*known, *negations, "--help", ALL):
@@ -257,7 +258,7 @@ def reject_unknown(argv: Sequence[str], config: Any, others: Sequence[str] = ())
             goes_with = kinds_with(config, path)
             if goes_with is not None:
                 raise ConfigError(expected(name, f"only with {goes_with}", "it without"))
-            raise ConfigError(unknown_flag(name, closest_name(name, known)))
+            raise ConfigError(unknown_flag(name, slips.get(name) or closest_name(name, known)))
 
 
 def flags_for(given: dict[str, Any], base: RunConfig) -> list[str]:

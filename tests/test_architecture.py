@@ -1,6 +1,7 @@
 """The rooms import one way, scripts are thin doors, and the seams between rooms are typed and told."""
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -24,6 +25,7 @@ MAY_IMPORT = {
 }
 OURS = {*MAY_IMPORT, "tests"}
 MODULES = [p for package in MAY_IMPORT for p in sorted((ROOT / package).glob("**/*.py"))]
+C_FILES = sorted(str(p.relative_to(ROOT)) for package in MAY_IMPORT for p in (ROOT / package).glob("**/*.[ch]"))
 PACKAGES = ("typefleet", *MAY_IMPORT)
 FILES = {
     path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__"): path
@@ -321,3 +323,9 @@ def test_a_word_of_the_wire_is_spelled_in_the_protocol_only(module):
     for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Constant) and node.value in WIRE_KEYS:
             assert "-" not in node.value and not plain_too, f"{module}:{node.lineno}: {node.value!r}"
+
+
+@pytest.mark.parametrize("path", C_FILES)
+def test_lines_of_c_are_no_longer_than_those_of_python(path):
+    most = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["line-length"]
+    assert [i for i, line in enumerate((ROOT / path).read_text().splitlines(), 1) if len(line) > most] == []

@@ -51,6 +51,12 @@ def test_every_link_within_the_project_leads_somewhere(page):
 
 
 @each_page
+def test_a_link_that_names_a_page_leads_to_that_page(page):
+    for named, target in re.findall(r"\[`?([\w/.-]+\.md)`?\]\(([^)\s#]+)", page.read_text(encoding="utf-8")):
+        assert Path(named).name == Path(target).name, f"[{named}] leads to {target}"
+
+
+@each_page
 def test_every_file_of_ours_that_is_named_exists(page):
     text = page.read_text(encoding="utf-8")
     named = re.findall(rf"(?<![\w/.])(?:{'|'.join((*FOLDERS, 'configs'))})/[\w/.-]+", text)

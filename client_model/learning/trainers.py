@@ -85,7 +85,8 @@ def chosen_kernel(wanted: WantedKernel, cell: Cell) -> Kernel:
     if wanted == NATIVE and not has_cell(cell):
         raise ConfigError(expected("--engine.kernel", f"tensorflow for the cell {cell.name}", wanted))
     if wanted == NATIVE and not is_built():
-        raise ConfigError(expected("--engine.kernel", "tensorflow on a machine without the native kernel", wanted))
+        what = "tensorflow on a machine without the native kernel, which pip builds where a C compiler is"
+        raise ConfigError(expected("--engine.kernel", what, wanted))
     return wanted
 
 
@@ -114,7 +115,10 @@ def make_trainer(
 def _of_one_phone(shape: ModelShape, max_gradient_norm: float, kernel: Kernel) -> Trainer:
     if kernel == NATIVE:
         if not is_built():
-            what = "the native kernel, with which this run trains; --engine.kernel tensorflow goes on without it"
+            what = (
+                "the native kernel, with which this run trains; --engine.kernel tensorflow goes on without it, and "
+                "pays again for what was released after the checkpoint"
+            )
             raise NoKernelError(expected("this machine", what, "none, which pip builds where a C compiler is"))
         from client_model.learning.native.trainer import NativeTrainer
 

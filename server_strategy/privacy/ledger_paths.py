@@ -78,6 +78,7 @@ def given_up(
     sums: bool = False,
     next_round: int | None = None,
     of_this_life: bool = False,
+    one_way_again: bool = False,
 ) -> list[int]:
     """What was learnt and does not lead to `head`: releases, and sums that were asked for and have no line after them.
 
@@ -88,17 +89,21 @@ def given_up(
         sums: also the sums among that.
         next_round: also what follows `head` and is of a round before this one, so that it cannot be made again.
         of_this_life: only what is on record since the run went back last.
+        one_way_again: also what follows `head` unless it is one way alone: of several at most one is made again.
     """
+
+    def was_learnt(line: int) -> bool:
+        return is_release(entries[line]) or (entries[line].get("sum") == ASKED and line not in followed)
+
     way, begins = set(_all_to(entries, head)), life_begins(entries)
     followed = {follows_of(entry, line) for line, entry in enumerate(entries) if line and not goes_back(entry)}
     left = set() if everything else {line for line in lines_after(entries, head) if line > begins}
+    if one_way_again and {line for line in left if was_learnt(line)} - set(_all_to(entries, max(left, default=0))):
+        left = set()
     if next_round is not None:
         left = {line for line in left if entries[line]["round"] >= next_round}
     if sums:
         left = {line for line in left if is_release(entries[line])}
-
-    def was_learnt(line: int) -> bool:
-        return is_release(entries[line]) or (entries[line].get("sum") == ASKED and line not in followed)
 
     first = begins + 1 if of_this_life else 1
     return [line for line in range(first, len(entries)) if line not in way and line not in left and was_learnt(line)]

@@ -108,6 +108,21 @@ def privacy_spent(
     return _spent(plan, log, releases, beside, int(every.max(initial=0)))
 
 
+def most_rho(plan: PrivacyPlan, beside: Beside) -> float | None:
+    """zCDP of a run that keeps its plan, at most, with what was learnt beside the way to its model.
+
+    Args:
+        plan: on record.
+        beside: nobody takes part more often than the plan lets it, and as often as in here on top.
+    """
+    if plan.zcdp_rho is None or not beside.lines or beside.counts is None:
+        return plan.zcdp_rho
+    if plan.mechanism is None or not plan.mechanism.independent:
+        return plan.zcdp_rho + beside.rho
+    most = min(plan.max_participations, plan.rounds) + int(beside.counts.max(initial=0))
+    return max(plan.rho_of(plan.rounds + beside.lines, 1, most) or 0.0, plan.zcdp_rho)
+
+
 def privacy_after(
     plan: PrivacyPlan,
     log: ParticipationLog,

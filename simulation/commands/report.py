@@ -18,7 +18,8 @@ class Flags(OfRun):
     """Write the report of a run."""
 
     start_up: Path | None = None
-    """Also draw the start of a run with --engine.profile alone, as this SVG file."""
+    """Besides writing report.html, draw the start of a run with --engine.profile alone, as this file, whose name ends
+    in .svg."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -26,8 +27,10 @@ def main(argv: Sequence[str]) -> None:
     flags = parse_with_tyro(Flags, argv)
     import_tensorflow_quietly()
     from simulation.report.page import report_of_folder
-    from simulation.report.times import write_start
+    from simulation.report.times import require_svg, write_start
 
+    if flags.start_up is not None:
+        require_svg(flags.start_up)
     print(report_of_folder(flags.run_dir))
     if flags.start_up is not None:
         write_start(flags.run_dir, flags.start_up)

@@ -13,6 +13,7 @@ from typing import Annotated
 import tyro
 from annotated_types import Ge, Le
 
+from client_model.quiet import import_tensorflow_quietly
 from simulation.config import RunConfig
 from simulation.flags import parse_with_tyro
 from simulation.settings import choose, flag_name, leaves
@@ -69,6 +70,7 @@ def main(argv: Sequence[str]) -> int:
     from simulation.studies.sweeps.study_file import read_study
 
     study = read_study(flags.study, seeds=flags.seeds, trials=flags.trials)
+    import_tensorflow_quietly()
     from simulation.studies.sweeps.carry_out import carry_out  # seconds of imports, for a study that is accepted
 
     result = carry_out(study, flags.output_dir, flags.parallel, address=flags.address, retry_failed=flags.retry_failed)

@@ -45,7 +45,7 @@ _open_hosts: list[bool] = []  # threads can be set only once, before TensorFlow'
 
 def _open(briefing: Briefing, context: Context) -> PhoneHost:
     """The host that a message is for, on this node."""
-    start_up.since_the_last("wait", "Ray's program, for a first message")
+    start_up.since_the_last("wait", "for Ray and its first message")
     if not _open_hosts:
         restore_keras_switch()  # of a worker that was started again, too
         _set_tensorflow_up(HostTask.from_json(briefing.task))

@@ -109,7 +109,10 @@ def _found_by_ray() -> str:
     from ray._private import services
 
     named: Any = services
-    return str(named.canonicalize_bootstrap_address_or_die("auto"))
+    try:
+        return str(named.canonicalize_bootstrap_address_or_die("auto"))
+    except ConnectionError:  # whose own words name a flag of Ray's
+        raise ConnectionError("none on this machine, or several; HOST:PORT names one") from None
 
 
 def warning_of(address: str) -> str:

@@ -27,7 +27,7 @@ class EngineConfig:
     device: WantedDevice = "cpu"
     """Where phones are trained: on the processor one after another, or on a GPU many at once. "auto" takes a GPU if
     TensorFlow sees one on this machine. The last bits of a result depend on it, so a resumed run keeps it. GPUs are
-    untried: see docs/engine.md."""
+    untried: see docs/speed.md."""
     phones_at_a_time: Annotated[int | None, Ge(1)] = None
     """Phones that are trained at once on a GPU, each with weights of its own; by default as many as fit into 2 GiB, up
     to 64. On the processor, which is faster with one after another, a number tries the same code. A resumed run keeps
@@ -43,13 +43,14 @@ class EngineConfig:
     """Checkpoints to keep: a number of the newest; "spaced", older ones at growing distances as well, so that
     a phone can be forgotten without all rounds being played again (docs/forgetting.md); or "all"."""
     message_timeout_s: Annotated[float, Gt(0)] = 3600.0
-    """A message without an answer after this many seconds stops the run, as does a time without any answer."""
+    """A message without an answer is repeated after this many seconds; as long without any answer stops the run."""
     profile: bool = False
     """Add to each line of rounds.jsonl where the round's time went."""
     kernel: WantedKernel = "auto"
     """What trains and scores phones: native, in C, built at installation where a C compiler is, faster, for cifg,
-    stacked, gru and lstm; or tensorflow. auto: native where it is there. Updates differ by a relative 1e-6, so the same
-    seed gives other bits; a run is resumed with the kernel that it has, unless this names another."""
+    stacked, gru and lstm; or tensorflow. auto: native where it is there. Updates differ by a relative 2e-6 (tests
+    hold them to 1e-4), so the same seed gives other bits; a run is resumed with the kernel that it has, unless this
+    names another: releases after its checkpoint are then made, and cost privacy, twice."""
     export: bool = True
     """Write the files for phones at the end; scripts/export_model.py can do it later."""
     report: bool = True

@@ -118,7 +118,7 @@ class Engine:
             self._wait_for_ray()
         with start_up.span("wait", "for Flower"):
             self._grid.wait_until_served()
-        with start_up.span("wait", "for a first worker"):
+        with start_up.span("wait", "for the first worker process"):
             self._wait_for_a_worker()
         return body(self._grid)
 

@@ -52,7 +52,9 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> Itera
 
     Nothing is sent before the first answer is asked for. Whoever takes the answers works while others are on their way.
     A node has two messages at a time, so that neither the driver's memory nor Flower's looking for messages grows with
-    the number of them; an answer that was given is let go of.
+    the number of them; an answer that was given is let go of. Nobody pulls the late answer to a message that was
+    repeated. Whoever stops taking answers midway leaves at most two messages a node behind, and the next exchange waits
+    until the nodes are through with them.
 
     Args:
         grid: that has the nodes.

@@ -29,6 +29,7 @@ _GAP = 0.004  # of the axis, between two bars
 _LETTER = 0.066  # inches that one takes at that size
 _LANE_NAMES, _AXIS_AND_LEGEND = 1.05, 0.94  # inches left of lanes, and below them
 _LEGEND_COLUMNS, _LEGEND_COLUMN = 3, 1.45  # at the usual size, and inches of each
+_KEY_COLUMNS, _KEY_LINE = 3, 0.17  # of a key below lanes, and inches of each line
 _MOST_POINTS = 250  # of a line; more cannot be seen at this size
 _STYLE: Any = {  # matplotlib has a type of its own for the names
     "svg.fonttype": "none",
@@ -146,6 +147,7 @@ def lane_chart(
     alternative: str,
     caption: str,
     size: tuple[float, float] = SIZE,
+    key: Sequence[str] = (),
 ) -> Drawing:
     """What several did at the same time, a lane for each, the first at the top.
 
@@ -156,11 +158,13 @@ def lane_chart(
         moments: through all lanes, a line at each.
         legend: what each colour means, and the colour.
         alternative, caption: as of `line_chart`.
-        size: in inches.
+        size: in inches, without the key.
+        key: what the numbers at bars mean, in columns below the drawing.
     """
-    with _figure(size) as figure:
-        left, low = _LANE_NAMES / size[0], _AXIS_AND_LEGEND / size[1]
-        axes = figure.add_axes((left, low, 0.98 - left, 0.98 - low))
+    below = -(-len(key) // _KEY_COLUMNS) * _KEY_LINE
+    with _figure((size[0], size[1] + below)) as figure:
+        left, low, top = _LANE_NAMES / size[0], (_AXIS_AND_LEGEND + below) / (size[1] + below), 0.98
+        axes = figure.add_axes((left, low, 0.98 - left, top - low))
         last = max(bar.ended for _, bars in lanes for bar in bars)
         for moment in moments:
             axes.axvline(moment, color=INK, linewidth=0.8, linestyle=":")
@@ -180,7 +184,8 @@ def lane_chart(
         axes.set_ylim(len(lanes) - 0.5, -0.5)
         axes.spines["left"].set_visible(False)
         axes.set_xlim(0, last)
-        _explain(figure, legend, int(size[0] / _LEGEND_COLUMN))
+        _explain(figure, legend, int(size[0] / _LEGEND_COLUMN), below / (size[1] + below))
+        _list_key(figure, key)
         return Drawing(_svg(figure, name, alternative), caption)
 
 
@@ -222,12 +227,24 @@ def _filled(colour: str) -> dict[str, Any]:
     return {"facecolor": colour, "edgecolor": INK if colour == SOFT else "none", "linewidth": 0.6}
 
 
-def _explain(figure: Figure, legend: Sequence[tuple[str, str]], columns: int = _LEGEND_COLUMNS) -> None:
-    """What the colours mean, below the drawing, in two lines if need be."""
+def _list_key(figure: Figure, key: Sequence[str]) -> None:
+    """Short lines in columns, each column from its top down, at the very bottom."""
+    lines, height = -(-len(key) // _KEY_COLUMNS), figure.get_figheight()
+    for place, text in enumerate(key):
+        column, line = divmod(place, lines)
+        y = (lines - line - 0.5) * _KEY_LINE / height
+        figure.text(0.01 + column / _KEY_COLUMNS, y, text, va="center", fontsize=_SMALL)
+
+
+def _explain(
+    figure: Figure, legend: Sequence[tuple[str, str]], columns: int = _LEGEND_COLUMNS, low: float = 0.0
+) -> None:
+    """What the colours mean, below the drawing, in two lines if need be; above `low`, a share of its height."""
     patches = [Patch(label=label, **_filled(colour)) for label, colour in legend]
     figure.legend(
         handles=patches,
         loc="lower left",
+        bbox_to_anchor=(0, low),
         ncols=columns,
         frameon=False,
         handlelength=0.8,

@@ -15,6 +15,7 @@ from simulation.config import RunConfig
 from simulation.report.drift import Alarm, band_shown, shown
 from simulation.report.facts import ConsentFacts, LeftOut, ModelFile, Participation, RunFacts
 from simulation.report.funnel import funnel_rows, funnel_totals
+from simulation.run.kernel import kernels_of
 from simulation.run.progress import percent
 from simulation.settings import choose, leaves, selectors
 
@@ -254,7 +255,7 @@ def model_files(facts: RunFacts, files: Sequence[ModelFile]) -> Table:
 
 
 # Where a run lay is of no use elsewhere, and with the seed the noise can be taken away.
-_NOT_SHOWN = {("output_dir",), ("data", "path"), ("seed",)}
+_NOT_SHOWN = {("output_dir",), ("data", "path"), ("seed",), ("engine", "kernel")}  # the kernel is settled: below Speed
 
 
 def changed_settings(config: RunConfig) -> Table:
@@ -292,10 +293,23 @@ def _setting(value: Any) -> str:
     return "not set" if value is None else str(value)
 
 
+def _kernels(facts: RunFacts) -> str:
+    """Which kernel trained, from which round where they are several; where; and how many phones at once."""
+    kernels, engine = kernels_of(facts.rounds), facts.config.engine
+    if len(kernels) > 1:
+        told = ", ".join(f"{kernel} from round {first:,}" for kernel, first in kernels)
+    else:
+        told = facts.summary.kernel or "tensorflow, the only one of its version"
+    device = ", on a GPU" if engine.device == "gpu" else ""
+    together = "" if engine.phones_at_a_time is None else f", {engine.phones_at_a_time} phones at once"
+    return f"{told}{device}{together}"
+
+
 def speed_rows(facts: RunFacts) -> Iterator[tuple[str, str]]:
     """What the simulation took on this machine."""
     summary = facts.summary
     rate = summary.tokens_per_second
+    yield "training kernel", _kernels(facts)
     yield "tokens per second, in training", "-" if rate is None else f"{rate:,.0f}"
     yield (
         "wall time of the rounds",

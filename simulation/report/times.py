@@ -33,10 +33,11 @@ NOT_KEPT = LeftOut("where the time of the start and of the rounds went, which --
 _COLOURS: Mapping[Kind, tuple[str, str]] = {
     "import": ("imports", SECOND),
     "prepare": ("prepares", FIRST),
-    "start": ("starts another", FOURTH),
+    "start": ("starts", FOURTH),
     "wait": ("waits", SOFT),
     "phones": ("phones' work", THIRD),
 }
+_VERBS = ("forks ", "plans ", "sum ")  # with which what was done begins by itself
 _PIXELS_ALONE = 820
 _MOST_WORKERS, _MOST_BARS = 4, 40  # that are drawn
 _SAID_S = 0.3  # what took less is in the table alone
@@ -96,7 +97,7 @@ def drawing_of_start(spans: Sequence[Span], *, in_words: bool = False) -> Drawin
 
     Args:
         spans: of the start.
-        in_words: larger, with names on the bars that have room for them, since no table is beside it.
+        in_words: larger, with names on the bars that have room and a key of all below, since no table is beside it.
     """
     lanes = [
         (
@@ -125,11 +126,29 @@ def drawing_of_start(spans: Sequence[Span], *, in_words: bool = False) -> Drawin
         ),
         caption="Who did what at the same time. Numbers are the table's; from the dotted line on phones work.",
         size=SIZE_ALONE if in_words else SIZE,
+        key=[f"{number} {_named(one)}" for _, own in _lanes(spans) for number, one in own] if in_words else [],
     )
 
 
 def _names(number: int, one: Span, *, in_words: bool) -> list[str]:
     return [*([one.what] if in_words else []), str(number)]
+
+
+def _named(one: Span) -> str:
+    """What was done, with its verb: `imports Ray`, `waits for Flower`; what has one of its own keeps it."""
+    if one.kind == "phones" or one.what.startswith(_VERBS):
+        return one.what
+    return f"{_COLOURS[one.kind][0]} {one.what}"
+
+
+def require_svg(path: Path) -> None:
+    """Refuse a path by whose name the file would be taken for another kind of picture.
+
+    Raises:
+        ConfigError: it does not end in .svg.
+    """
+    if path.suffix.lower() != ".svg":
+        raise ConfigError(expected("--start-up", "a path that ends in .svg", path))
 
 
 def write_start(root: Path, path: Path) -> None:
@@ -140,8 +159,9 @@ def write_start(root: Path, path: Path) -> None:
         path: of the SVG file.
 
     Raises:
-        InputError: there is no such run, its start is not on record, or the disk refused the file.
+        InputError: there is no such run, its start is not on record, the file is to be no SVG, or the disk refused it.
     """
+    require_svg(path)
     spans = start_of(RunDirectory(root).read_rounds())
     if isinstance(spans, LeftOut):
         raise ConfigError(expected(root, "a run with --engine.profile, and the spans of its start", "none"))
@@ -160,7 +180,7 @@ def table_of_start(spans: Sequence[Span]) -> Table:
         rows.append([who])
         for number, one in own:
             used = "-" if one.processor_s is None else f"{one.processor_s:.2f}"
-            rows.append([f"{number} {one.what}", f"{one.began_s:.2f}", f"{one.ended_s - one.began_s:.2f}", used])
+            rows.append([f"{number} {_named(one)}", f"{one.began_s:.2f}", f"{one.ended_s - one.began_s:.2f}", used])
     workers = len({one.who for one in spans if one.who.startswith(WORKER)})
     some = f", with {_MOST_WORKERS} of {workers} workers" if workers > _MOST_WORKERS else ""
     headings = ["what it did", "from second", "seconds", "of a processor"]
@@ -172,7 +192,7 @@ class RoundTimes:
     """What the rounds were made of.
 
     Attributes:
-        rounds: their numbers.
+        rounds: their numbers, of completed ones.
         driver: seconds of each phase of the driver, [phases][rounds].
         hosts: the same of the hosts, summed over them.
     """
@@ -183,7 +203,7 @@ class RoundTimes:
 
 
 def rounds_of(rounds: Sequence[Mapping[str, Any]]) -> RoundTimes | LeftOut:
-    """Where the time of each round went, of those that have a profile.
+    """Where the time of each completed round went, of those that have a profile.
 
     Args:
         rounds: lines of rounds.jsonl.
@@ -191,12 +211,15 @@ def rounds_of(rounds: Sequence[Mapping[str, Any]]) -> RoundTimes | LeftOut:
     profiled = [line for line in rounds if line.get("profile")]
     if not profiled:
         return NOT_KEPT
+    profiled = [line for line in profiled if not line.get("abandoned")]  # in which nobody trained, or for nothing
+    if not profiled:
+        return LeftOut("where the time of the rounds went: no round was completed")
     try:
         driver = {key: [_seconds(line, "driver_s", key) for line in profiled] for key, _, _ in _OF_DRIVER}
         hosts = {key: [_seconds(line, "hosts_s", key) for line in profiled] for key, _, _ in _OF_HOSTS}
     except (TypeError, KeyError, ValueError):
         return LeftOut("where the time of the rounds went; what is kept of it is damaged")
-    return RoundTimes([line["round"] for line in profiled], driver, hosts)
+    return RoundTimes([line.get("completed", line["round"]) for line in profiled], driver, hosts)
 
 
 def _seconds(line: Mapping[str, Any], whose: str, phase: str) -> float:
@@ -222,7 +245,7 @@ def drawings_of_rounds(times: RoundTimes) -> list[Drawing]:
                 for key, name, colour in phases
             ],
             edges,
-            x="round",
+            x="completed round",
             y=f"{whose} seconds",
             alternative=f"Stacked bars of {about} over {number} rounds; medians: {_medians(found, phases)}.",
             caption=f"{about[:1].upper()}{about[1:]}.{several}",

@@ -184,15 +184,23 @@ def privacy_facts(found: Privacy) -> Iterator[tuple[str, str]]:
     yield "trust", found.trust_model
 
 
-def repeating(noise_source: str | None) -> str:
+def repeating(noise_source: str | None, kernels: Sequence[tuple[str, int]] = ()) -> str:
     """What comes again when a run is repeated with the same settings.
 
     Args:
         noise_source: "secret" or "seeded"; None without privacy.
+        kernels: that trained, each with its first round.
     """
+    if len(kernels) > 1:
+        told = ", ".join(f"{kernel} from round {first:,}" for kernel, first in kernels)
+        return (
+            f"This run was gone on with by another kernel ({told}), and its settings name the last one alone: they do "
+            "not give these weights again, whatever the noise, but weights that differ from them as those of two "
+            "kernels do."
+        )
     same = (
-        "the same weights, bit for bit, on processors of one kind and with the same TensorFlow; the sha256 above says "
-        "whether they did."
+        "the same weights, bit for bit, on processors of one kind, by one kernel and with the same TensorFlow; the "
+        "sha256 above says whether they did."
     )
     if noise_source != "secret":
         return f"The same settings give {same}"

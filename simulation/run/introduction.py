@@ -4,18 +4,17 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from client_model.config import NATIVE, TENSORFLOW, public_shape, starts_publicly
+from client_model.config import public_shape, starts_publicly
 from client_model.text.population import text_source
 from simulation.engine.clusters import warning_of
 from simulation.run.aggregation_told import aggregation_words, robust_words
+from simulation.run.kernel import kernel_that_trains, kernels_of, trained_in_words
 from simulation.run.other_runs import introduction
 from simulation.run.preparation import Prepared
 from simulation.run.report import plan_lines
 
 if TYPE_CHECKING:
     from simulation.run.lifecycle import Run
-
-_KERNELS = {NATIVE: "trained in C", TENSORFLOW: "trained by TensorFlow"}
 
 
 def introduction_of(run: "Run") -> Iterator[str]:
@@ -32,13 +31,14 @@ def introduction_of(run: "Run") -> Iterator[str]:
         yield f"consent     {prepared.fleet.consents.origin}"
     yield (
         f"model       {config.model.cell} {config.model.preset}: {len(prepared.vocabulary):,} words, "
-        f"{prepared.shape.num_weights:,} weights{_start(prepared)}, {_KERNELS[prepared.task.kernel]}"
+        f"{prepared.shape.num_weights:,} weights{_start(prepared)}, trained {trained_in_words(prepared.task)}"
     )
+    yield from _other_kernel(run)
     if config.engine.address is not None:
         yield warning_of(config.engine.address)
-    yield plan_lines(run.strategy.plan, prepared.shape.num_weights)
+    yield plan_lines(run.strategy.plan, prepared.shape.num_weights, run.strategy.most_rho(run.pays_again))
     if gone := len(prepared.forgotten.phones):
-        yield f"forgotten   {_forgotten(gone, run.strategy.of_earlier_lives)}"
+        yield f"forgotten   {_forgotten(gone, run.strategy.ledger.of_earlier_lives())}"
     if (words := aggregation_words(config)) is not None:
         yield words
     if (words := robust_words(config)) is not None:
@@ -46,13 +46,24 @@ def introduction_of(run: "Run") -> Iterator[str]:
     yield from introduction(run)
 
 
+def _other_kernel(run: "Run") -> Iterator[str]:
+    """That a run goes on with another kernel than that of its last round."""
+    kernel = kernel_that_trains(run.prepared.task)
+    before = kernels_of(run.directory.read_rounds())
+    if before and before[-1][0] != kernel:
+        yield (
+            f"kernel      {kernel} from here on, {before[-1][0]} before: no settings alone give these weights again; "
+            "rounds.jsonl has which round was whose"
+        )
+
+
 def _forgotten(phones: int, models: int) -> str:
-    """What was taken out of the run, and that the bound of the plan is not of all that was released before."""
+    """What was taken out of the run, and that the bound is of all that was released before, too."""
     who = f"{phones:,} phone{'s' * (phones != 1)}, left out as if {'they' if phones != 1 else 'it'} had never come"
     if not models:
         return who
     made = "1 model" if models == 1 else f"{models:,} models"
-    return f"{who}; what {made} of before cost counts on top: epsilon comes to more than that above, see privacy.md"
+    return f"{who}; what {made} of before cost counts on top, in epsilon above, see privacy.md"
 
 
 def _phones(prepared: Prepared) -> Iterator[str]:

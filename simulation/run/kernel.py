@@ -3,20 +3,57 @@
 Kernels differ in the last bits of an update, so the settings of a run name the one that it has, and never `auto`.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from client_model.config import NATIVE, TENSORFLOW, Kernel, WantedKernel
 from client_model.learning.cells.base import Cell
 from client_model.learning.native.available import is_built
 from client_model.learning.trainers import chosen_kernel
 from simulation.config import RunConfig
+from simulation.engine.host_task import HostTask
 from simulation.files import write_text_atomically
 from simulation.flags import read_config, to_toml
 from simulation.parts import Parts
 from simulation.run.directory import RunDirectory
 from simulation.subcommands import command
 from typefleet.errors import ConfigError, expected
+
+_IN_WORDS = {NATIVE: "in C", TENSORFLOW: "by TensorFlow"}
+
+
+def kernel_that_trains(task: HostTask) -> Kernel:
+    """Phones at once are trained by TensorFlow, whichever kernel scores them."""
+    return task.kernel if task.group is None else TENSORFLOW
+
+
+def trained_in_words(task: HostTask) -> str:
+    """`in C`, `by TensorFlow, 4 phones at once`."""
+    together = ""
+    if task.group is not None:
+        on_gpu = " on a GPU" if task.group.device == "gpu" else ""
+        together = f"{on_gpu}, {task.group.phones} phones at once"
+    return f"{_IN_WORDS[kernel_that_trains(task)]}{together}"
+
+
+def kernels_of(rounds: Iterable[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    """Each kernel that a run went on with, and the first of its rounds; of rounds that say it.
+
+    Args:
+        rounds: lines of rounds.jsonl.
+
+    Example:
+        >>> kernels_of([{"round": 1}, {"round": 2, "kernel": "native"}, {"round": 3, "kernel": "tensorflow"}])
+        [('native', 2), ('tensorflow', 3)]
+    """
+    found: list[tuple[str, int]] = []
+    for line in rounds:
+        kernel = line.get("kernel")
+        if kernel is not None and (not found or found[-1][0] != kernel):
+            found.append((kernel, line["round"]))
+    return found
 
 
 def with_kernel(config: RunConfig, parts: Parts, begun: Path | None) -> RunConfig:
@@ -35,19 +72,26 @@ def with_kernel(config: RunConfig, parts: Parts, begun: Path | None) -> RunConfi
         wanted = _recorded(begun)
     if wanted == NATIVE and not is_built() and begun is not None and _names_native(begun):
         what = "a machine with the native kernel, which this run trains with and pip builds where a C compiler is"
-        way_out = (
-            f"{command('scripts/simulate.py', '--resume', begun, '--engine.kernel', TENSORFLOW)} goes on without it"
-        )
-        raise ConfigError(expected(RunDirectory(begun).config, what, f"none; {way_out}"))
+        without = command("scripts/simulate.py", "--resume", begun, "--engine.kernel", TENSORFLOW)
+        found = "none" if _is_over(RunDirectory(begun), config.rounds) else f"none; {without} goes on without it"
+        raise ConfigError(expected(RunDirectory(begun).config, what, found))
     cell: Cell = parts.cell or config.model.make_cell()
     return replace(config, engine=replace(config.engine, kernel=chosen_kernel(wanted, cell)))
 
 
 def for_reading(config: RunConfig) -> RunConfig:
-    """The settings of a run for what trains nothing of it, wherever it is: with a kernel that this machine has."""
+    """The settings of a run with a kernel that this machine has: for what trains nothing of it, and for forgetting."""
     if config.engine.kernel != NATIVE or is_built():
         return config
     return replace(config, engine=replace(config.engine, kernel=TENSORFLOW))
+
+
+def _is_over(directory: RunDirectory, rounds: int) -> bool:
+    """Whether --resume trains no more of a run."""
+    if not directory.summary.exists():
+        return False
+    summary = directory.read_summary()
+    return summary.rounds_completed >= rounds or summary.stopped_early is not None
 
 
 def _names_native(root: Path) -> bool:

@@ -79,6 +79,7 @@ ROUNDS = (
     Keys(("round", "completed", "reports", *_FUNNEL, *_BUFFERED, *_STEPPED), "the funnel", SCHEDULE),
     Keys(("zcdp_rho", "epsilon", "epsilon_is_of"), "the cost so far", COST),
     Keys(("clip_norm", "weights_sha256"), "the clip norm, and the digest of the weights", RELEASES),
+    Keys(("kernel",), "what trained the round's phones", SETTINGS),
 )
 
 PARTICIPATION = (
@@ -161,6 +162,7 @@ CHECKPOINTS = (
         "how often phones were forgotten, and the hash of their record",
         SCHEDULE,
     ),
+    Keys(("about.kernel",), "what trained phones", SETTINGS),
     Keys(("about.fingerprint.settings.*",), "the settings, the seed among them", SECRETS),
     Keys(("tokens_by_phone",), "tokens that each phone trained on", ONE_PHONE),
     Keys(("strategy/participation/*",), "how often each phone took part, and when last", ONE_PHONE),

@@ -15,7 +15,6 @@ from server_strategy.aggregators import Exchange
 from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.composition import EarlierRun
-from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.state import State, leaf
 from simulation.config import RunConfig
 from simulation.engine.config import ALL
@@ -35,17 +34,19 @@ from simulation.run.current_weights import CurrentWeights
 from simulation.run.directory import RunDirectory, new_run_directory
 from simulation.run.drafts import drop_drafts
 from simulation.run.forgotten import read_requests, take_over
-from simulation.run.going_back import (
-    GoesOn,
-    leave_phones_behind,
-    noise_of_new_life,
-    state_at_the_start,
-    where_it_goes_on,
+from simulation.run.going_back import leave_phones_behind, state_at_the_start, where_it_goes_on
+from simulation.run.going_on import (
+    ELSEWHERE,
+    KERNEL,
+    another_kernel,
+    has_another_kernel,
+    is_over,
+    noise_from_here,
 )
 from simulation.run.introduction import introduction_of
 from simulation.run.kept_checkpoints import kept_when_over
 from simulation.run.kernel import record_kernel
-from simulation.run.lives import about_life, about_record, ledger_entries, noise_life, noise_life_of
+from simulation.run.lives import about_life, about_record, ledger_entries, noise_life
 from simulation.run.loaded_state import load_state
 from simulation.run.lock import only_writer
 from simulation.run.model import check_model
@@ -64,7 +65,6 @@ from simulation.run.reservation import words_alone_if_it_fails
 from simulation.run.same_beginning import (
     NOISE_HERE,
     fingerprint,
-    noise_again,
     require_nothing_released,
     require_same_beginning,
 )
@@ -76,12 +76,6 @@ from typefleet.errors import ConfigError, expected
 
 _AT_START = "held_out_at_start"  # in a checkpoint
 _ACCOUNT = "account"  # among what a run began with: its number there, if it has one
-
-
-_ELSEWHERE = (
-    "is a copy of the folder in which the run began, or was moved to another disk or restored: it draws noise of its "
-    "own from here on, and releases after its checkpoint that were made there count again"
-)
 
 
 @dataclass
@@ -100,6 +94,7 @@ class Run:
     held_out: Mapping[str, Any] = field(default_factory=dict)  # the last measurement, metrics by name
     held_out_at_start: Mapping[str, Any] = field(default_factory=dict)  # the measurement before the first round
     tokens_by_phone: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # trained on so far
+    pays_again: bool = False  # what is on record after its checkpoint does not come out the same
     went_back: bool = False  # it has begun to go on without phones that it is to forget
     last_checkpoint_s: float = 0.0  # wall seconds, for the profile
     earlier: Sequence[EarlierRun] = ()  # whose weights it starts from
@@ -119,15 +114,11 @@ class Run:
     @property
     def finished(self) -> bool:
         """All rounds are completed, or no further one may be."""
-        return _is_over(self.totals, self.config)
+        return is_over(self.totals, self.config)
 
     def close(self) -> None:
         """Let go of the folder; another process may go on with the run."""
         self.held.close()
-
-
-def _is_over(totals: RunTotals, config: RunConfig) -> bool:
-    return totals.stopped_early is not None or totals.rounds_completed >= config.rounds
 
 
 def start_run(prepared: Prepared, resume: bool, progress: RunProgress) -> Run:
@@ -231,15 +222,14 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> t
     totals, salt = totals_of(stored), part_of(stored, "salt", str)
     require_same_beginning(part_of(stored, "fingerprint", dict), prepared, directory.root)
     drop_drafts(directory.root)
-    record_kernel(directory, config)
     began = part_of(stored, "began", dict)
     if GIVEN_UP in began:
         found = "one that was given up; that is for good: start a new run"
         raise AccountError(expected(f"--resume: {directory.root}", "a run that may go on", found))
     start = _at_start(prepared) if at.from_the_start else None
-    noise, began, moved = _noise_from_here(prepared, directory, at, None if start is None else start.sha256)
+    noise, began, moved = noise_from_here(prepared, directory, at, None if start is None else start.sha256)
     if moved:
-        progress.say(f"note: {directory.root} {_ELSEWHERE}")
+        progress.say(f"note: {directory.root} {ELSEWHERE}")
     cohorts = prepared.open_world()
     aggregation = aggregation_of(config, prepared.plan, noise, cohorts.most_reports)
     strategy = strategy_of(prepared, cohorts, directory.ledger, aggregation=aggregation, noise=noise, salt=salt)
@@ -261,9 +251,14 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> t
         # A run that an earlier version began does not have it.
         held_out_at_start=part_of(stored, _AT_START, dict) if _AT_START in stored.about else {},
         tokens_by_phone=leaf(stored.state, "tokens_by_phone"),
+        pays_again=moved or has_another_kernel(stored, prepared),
     )
+    if run.pays_again and not moved and strategy.ledger.releases > strategy.releases:
+        progress.say(f"note: {directory.root} {another_kernel(strategy.plan)}")
 
     def go_on() -> None:
+        if not run.finished:  # else it has no round by this kernel
+            record_kernel(directory, config)
         directory.cut_rounds_after(totals.server_round)
         if prepared.forgotten.life:
             leave_phones_behind(run, at, lambda forget_noise: checkpoint(run, forget_noise, keep_all=True))
@@ -282,32 +277,6 @@ def _begun_anew(prepared: Prepared, progress: RunProgress, held: ExitStack, dire
         free_unbegun(account, directory.root, but=None if reserved is None else reserved.on_account.run)
     drop_drafts(directory.root)
     return _new_run(prepared, progress, held, directory)
-
-
-def _noise_from_here(
-    prepared: Prepared, directory: RunDirectory, at: GoesOn, start_sha256: str | None
-) -> tuple[NoiseKey, dict[str, str], bool]:
-    """(the key of all noise from here on, what the run began with from now on, whether the key is another's).
-
-    Args:
-        prepared: what is settled.
-        directory: of the run.
-        at: where it goes on.
-        start_sha256: of the starting weights, if it goes back to its beginning.
-    """
-    began, forgotten = part_of(at.stored, "began", dict), prepared.forgotten
-    is_over, moved = _is_over(totals_of(at.stored), prepared.config), False
-    if at.is_new_life and not is_over:
-        salt = part_of(at.stored, "salt", str)
-        noise, began = noise_of_new_life(directory.root, prepared, began, start_sha256, salt=salt)
-    else:
-        noise = noise_again(prepared, directory, began, is_over=is_over)
-        began = {**began, **about_life(forgotten.life, noise_life_of(began))} if at.is_new_life else began
-    began = {**began, **about_record(forgotten.requests)}
-    if noise.source == "secret" and prepared.plan.mechanism is not None and not is_over:
-        moved = began.get(NOISE_HERE) != noise.check()
-        began = {**began, NOISE_HERE: noise.check()}
-    return noise, began, moved
 
 
 def _at_start(prepared: Prepared) -> CurrentWeights:
@@ -335,12 +304,14 @@ def checkpoint(run: Run, forget_noise: bool = False, *, keep_all: bool = False) 
     }
     keep = run.config.engine.keep_checkpoints
     folder, number = run.directory.checkpoints, run.totals.server_round
+    behind = run.pays_again and run.strategy.ledger.releases > run.strategy.releases
     if forget_noise:
         shared = not getattr(run.strategy.plan.mechanism, "independent", True)
         state, keep = noise_forgotten(state), kept_when_over(keep, noise_is_shared=shared)
     about = {
         "fingerprint": fingerprint(run.prepared),
         "salt": run.salt,
+        KERNEL: None if behind else run.prepared.task.kernel,
         "began": dict(run.began),
         "totals": asdict(run.totals),
         "held_out": run.held_out,

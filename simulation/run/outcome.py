@@ -19,6 +19,7 @@ from simulation.run.artefacts import artefacts_of
 from simulation.run.files_statement import origin_of_words
 from simulation.run.handling_told import handling_of
 from simulation.run.held_out_phones import write_phone_counts
+from simulation.run.kernel import kernel_that_trains
 from simulation.run.ledger_head import write_head
 from simulation.run.lifecycle import Run, checkpoint
 from simulation.run.noise_secret import erase_noise_secret
@@ -72,7 +73,7 @@ def run_summary(run: Run) -> Summary:
             noised=None if plan.phone_noise is None else plan.phone_noise.padded,
         ),
         consent=consent_summary(run.cohorts.fleet, run.cohorts.now_s, lines),
-        kernel=run.prepared.task.kernel,
+        kernel=kernel_that_trains(run.prepared.task),
     )
 
 
@@ -157,7 +158,7 @@ def phones_forgotten(run: Run) -> PhonesForgotten | None:
     return PhonesForgotten(
         phones=len(gone.phones),
         times=gone.life,
-        earlier_releases=run.strategy.of_earlier_lives,
+        earlier_releases=run.strategy.ledger.of_earlier_lives(),
         of_earlier_runs=sum(len(one.phones) for one in gone.requests if one.taken_over),
         record_lines=int(run.began["record_lines"]),
         record_sha256=run.began["record_sha256"],

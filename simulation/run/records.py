@@ -47,6 +47,7 @@ class RoundRecord:
     profile: "RoundProfile | None" = None  # None unless asked for
     aggregation: Mapping[str, Any] | None = None  # what the protocol says of the round; None without one
     not_told: int | None = None  # phones that failed or were rejected, and agree to no record; None: all agree
+    kernel: str | None = None  # that trained; None: an earlier version did not say
 
     def as_line(self) -> dict[str, Any]:
         """Flat, as it is written: the parts that do not exist add no keys."""
@@ -57,6 +58,7 @@ class RoundRecord:
             "profile": {} if self.profile is None else {"profile": self.profile.as_json()},
             "aggregation": {} if self.aggregation is None else {"aggregation": dict(self.aggregation)},
             "not_told": {} if self.not_told is None else {"not_told": self.not_told},
+            "kernel": {} if self.kernel is None else {"kernel": self.kernel},
         }
         line: dict[str, Any] = {}
         for name, value in own.items():
@@ -76,8 +78,8 @@ class RoundRecord:
         told = fields(Funnel)[0].name in rest
         funnel = {f.name: rest.pop(f.name) for f in fields(Funnel) if told and f.name in ALWAYS_TOLD | rest.keys()}
         profile, aggregation = rest.pop("profile", None), rest.pop("aggregation", None)
-        parts = ("funnel", "held_out", "profile", "aggregation", "not_told")
-        not_told = rest.pop("not_told", None)
+        parts = ("funnel", "held_out", "profile", "aggregation", "not_told", "kernel")
+        not_told, kernel = rest.pop("not_told", None), rest.pop("kernel", None)
         own = {f.name: rest.pop(f.name) for f in fields(RoundRecord) if f.name not in parts}
         return RoundRecord(
             **own,
@@ -86,6 +88,7 @@ class RoundRecord:
             profile=None if profile is None else RoundProfile.from_json(profile),
             aggregation=aggregation,
             not_told=not_told,
+            kernel=kernel,
         )
 
 

@@ -17,23 +17,36 @@ from simulation.subcommands import command
 from simulation.tables import Whole, console_for, print_facts
 
 
-def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
-    """The planned privacy, printed before the first round."""
+def plan_lines(plan: PrivacyPlan, num_weights: int, most_rho: float | None) -> str:
+    """The planned privacy, printed before the first round.
+
+    Args:
+        plan: on record.
+        num_weights: of the model.
+        most_rho: zCDP of all that is released, above that of the plan where more than its rounds are on record.
+    """
     if plan.epsilon is None or plan.noise_stddev is None or plan.noise_multiplier is None:
         return f"privacy     {NO_PRIVACY}"
+    rho = max(most_rho or 0.0, plan.zcdp_rho or 0.0)
+    epsilon = plan.epsilon if rho == plan.zcdp_rho else plan.epsilon_of(rho) or plan.epsilon
     text = (
-        f"privacy     at most epsilon {Bound(plan.epsilon):.3f} at delta {Bound(plan.delta):.2g} "
-        f"(rho {Bound(plan.zcdp_rho):.4g}), "
+        f"privacy     at most epsilon {Bound(epsilon):.3f} at delta {Bound(plan.delta):.2g} "
+        f"(rho {Bound(rho):.4g}), "
         f"of {plan.epsilon_is_of}:\n{_repeatable(plan)}"
         f"            {_kind(plan)} noise, multiplier {plan.noise_multiplier:.4g}, {_clipping(plan)}, "
         f"a phone takes part at most {_times(plan.max_participations)} in {_rounds(plan.rounds)}"
     )
+    if rho != plan.zcdp_rho:
+        text += (
+            "\n            releases on record that do not lead to its model, or are made again with other bits, are in "
+            f"it: the plan\n            alone has epsilon {Bound(plan.epsilon):.3f}"
+        )
     if (words := plan.vocabulary) is not None:
         text += (
             f"\n            the vocabulary is part of it (alone epsilon {words.epsilon:g}): words above a threshold of "
             f"some {words.phones_for_half:,} phones{_here(plan, words.phones_for_half)}"
         )
-    if plan.epsilon_budget is not None and plan.epsilon > plan.epsilon_budget:
+    if plan.epsilon_budget is not None and epsilon > plan.epsilon_budget:
         text += f"\n            the run stops before the release that would take epsilon above {plan.epsilon_budget:g}"
     memory = plan.mechanism.vectors_of_memory * num_weights * 8 if plan.mechanism else 0
     if memory > 1e9:

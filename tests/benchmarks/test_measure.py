@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.measure import BenchmarkError, Measured, measure
+from benchmarks.measure import BenchmarkError, Measured, measure, require_own_kernel
 from benchmarks.workload import TOKENS, Simulated, simulate_flags, write_messages
 from client_model.text.vocabulary import read_vocabulary
 from simulation.flags import parse_simulate
@@ -50,6 +50,21 @@ def test_a_failure_says_how_it_ended_and_names_no_file_that_is_gone(tmp_path):
     assert "going well / error: expected a goal, found none" in str(error.value)
     named = [Path(path) for path in re.findall(r"/\S+", str(error.value))]
     assert all(path.exists() for path in named if path.parent != Path("/")), named
+
+
+@pytest.mark.parametrize("built", [(), ("checkout",), ("installed",), ("checkout", "installed")])
+def test_a_checkout_without_the_kernel_that_is_installed_is_refused(tmp_path, built):
+    for place in built:
+        native = tmp_path / place / "client_model" / "learning" / "native"
+        native.mkdir(parents=True)
+        (native / "kernel.abi3.so").touch()
+    places = tmp_path / "checkout", [str(tmp_path / "checkout"), str(tmp_path / "installed")]
+    if built == ("installed",):
+        with pytest.raises(BenchmarkError, match="expected a native kernel in the checkout") as error:
+            require_own_kernel(*places)
+        assert "build_ext --inplace" in str(error.value) and "\n" not in str(error.value)
+    else:
+        require_own_kernel(*places)
 
 
 def test_in_the_workload_all_phones_train(tmp_path):

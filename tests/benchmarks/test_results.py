@@ -98,7 +98,7 @@ def by_name(found):
     return {(figure.group.partition(",")[0], figure.name): figure for figure in Figures(found).all()}
 
 
-def shown(*of, width=120):
+def shown(*of, width=130):
     text = io.StringIO()
     show(Console(file=text, width=width, highlight=False), *of)
     return text.getvalue()
@@ -107,9 +107,9 @@ def shown(*of, width=120):
 def test_a_figure_has_the_median_and_the_range_of_its_repetitions():
     figure = Figure("group", "name", "tokens/s", (1300.0, 1100.0, 1200.0), target=1250.0)
     assert (figure.median, figure.measured, figure.spread) == (1200, "1,200 tok/s", "1,100..1,300")
-    assert figure.met is False and figure.wanted == ">=1,250"
+    assert figure.met is False and figure.wanted == ">=1,250 tok/s"
     least = Figure("group", "name", "s", (2.0,), target=2.0, less_is_better=True, is_loaded=True)
-    assert (least.met, least.spread, least.measured, least.wanted) == (True, "once", "2 s*", "<=2")
+    assert (least.met, least.spread, least.measured, least.wanted) == (True, "once", "2 s*", "<=2 s")
 
 
 @pytest.mark.parametrize(
@@ -152,9 +152,9 @@ def test_every_must_is_of_a_figure_and_says_whether_it_is_met(tmp_path):
     heading, rows = [one.strip() for one in lines[0]], [[one.strip() for one in line] for line in lines[1:]]
     assert heading == ["what has to be reached", "must", "before", "now"] and len(rows) == len(MUSTS)
     told = {row[0]: row[1:] for row in rows}
-    assert told["default run, whole: from the command to the table"] == ["<=73.5", "-", "70 s", "met"]
+    assert told["default run, whole: from the command to the table"] == ["<=73.5 s", "-", "70 s", "met"]
     assert told["cifg, kernel alone, 1 thread: of the limit of a core"] == [">=75.0%", "80.0%", "80.0%", "met"]
-    assert told["fleet of 1,000,000: ready"] == ["<=4", "10 s", "10 s", "not met"]
+    assert told["fleet of 1,000,000: ready"] == ["<=4 s", "10 s", "10 s", "not met"]
     assert "training kernel: native (cifg); tensorflow (lstm)" in shown(ours)
 
 
@@ -198,12 +198,31 @@ def test_a_file_is_read_as_it_was_written_and_compared(tmp_path):
     alone, both = shown(ours, None, found_of()), shown(ours, earlier)
     assert "not met" in alone and "last round of cifg with 2 workers" in alone and "another" not in alone
     line, _ = [line.split() for line in both.splitlines() if "cifg: of the limit of two cores" in line]
-    assert line[-3:] == ["65.0%", "32.5%*", "2.00"]  # the medians, the old one with its mark, and the ratio
+    assert line[-3:] == ["32.5%*", "65.0%", "2.00"]  # the medians, the old one with its mark, and the ratio
     assert "processor: another then, one now" in both and "amounts of work differ" in both
     assert "3.00 then, 0.10 now" in both
     for told in ((ours,), (earlier,), (ours, earlier)):  # nothing is cut off on a terminal of 80 columns
         assert "…" not in shown(*told, width=80)
         assert all(name in shown(*told, width=80) for _, name in ours.figures)
+        narrow = shown(*told, width=60)  # names are broken there, and figures are not
+        assert "…" not in narrow and all(figure.measured in narrow for figure in told[0].figures.values())
+
+
+def test_both_tables_say_before_and_now(tmp_path):
+    write(tmp_path / "b.json", found_of())
+    ours = read_benchmark(tmp_path / "b.json")
+    heads = [line.split() for line in shown(ours, ours).splitlines() if " now " in line]
+    assert [[word for word in head if word in ("must", "before", "now", "ratio")] for head in heads] == [
+        ["before", "now", "ratio"],
+        ["must", "before", "now"],
+    ]
+
+
+def test_a_benchmark_too_small_to_be_judged_is_not(tmp_path):
+    write(tmp_path / "b.json", found_of() | {"sizes": "smoke"})
+    smoke = read_benchmark(tmp_path / "b.json")
+    assert all(figure.target is None for figure in smoke.figures.values())
+    assert "must" not in shown(smoke) and "met" not in shown(smoke).split()
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,7 @@ def test_switches_in_files_and_on_the_command_line(tmp_path, in_file, flags):
             ["--cohort.gaol", "3"],
             "--cohort.gaol: expected a flag that --help lists, found none of that name; did you mean",
         ),
+        (["--no-engine.export"], "found none of that name; did you mean --engine.no-export?"),
         (["--goal", "3"], "found none of that name; did you mean --cohort.goal?"),
         (
             ["--roundz=3"],

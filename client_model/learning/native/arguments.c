@@ -36,16 +36,27 @@ const variant *variant_named(const char *name)
     return NULL;
 }
 
-/* A buffer of one item format ('f', 'i', ...), with as many items as its dimensions say. */
-static int take(PyObject *object, const char *where, const char *formats, const char *type, int writable, array *into)
+typedef struct {
+    const char *formats; /* any of these letters of Python's struct: which of them it is depends on the system */
+    const char *name;
+    Py_ssize_t bytes;
+} item_type;
+static const item_type FLOAT32 = {"f", "float32", 4}, INT32 = {"il", "int32", 4}, INT64 = {"lq", "int64", 8};
+
+/* A buffer of aligned items of one type, with as many of them as its dimensions say. */
+static int take(PyObject *object, const char *where, item_type type, int writable, array *into)
 {
     const int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0);
     if (PyObject_GetBuffer(object, &into->view, flags) < 0) return 0;
     into->is_held = 1;
-    const char *format = into->view.format;
-    if (format && format[0] && !format[1] && strchr(formats, format[0])) return 1;
-    PyErr_Format(PyExc_ValueError, "%s: expected %s in this machine's byte order, found format '%s'", where, type,
-                 format ? format : "B");
+    const char *format = into->view.format ? into->view.format : "B";
+    const size_t beyond = (uintptr_t)into->view.buf % (size_t)type.bytes;
+    if (format[0] && !format[1] && strchr(type.formats, format[0]) && into->view.itemsize == type.bytes && !beyond)
+        return 1;
+    PyErr_Format(PyExc_ValueError,
+                 "%s: expected aligned %s in this machine's byte order, found format '%s' of %zd bytes, %zu beyond a "
+                 "multiple of %zd",
+                 where, type.name, format, into->view.itemsize, beyond, type.bytes);
     return 0;
 }
 
@@ -68,28 +79,27 @@ static int has_size(const char *where, const array *of, Py_ssize_t size)
 
 int take_floats(PyObject *object, const char *where, Py_ssize_t rows, Py_ssize_t columns, int writable, array *into)
 {
-    return take(object, where, "f", "float32", writable, into) && has_shape(where, into, rows, columns);
+    return take(object, where, FLOAT32, writable, into) && has_shape(where, into, rows, columns);
 }
 
 int take_float_vector(PyObject *object, const char *where, Py_ssize_t size, int writable, array *into)
 {
-    return take(object, where, "f", "float32", writable, into) && has_size(where, into, size);
+    return take(object, where, FLOAT32, writable, into) && has_size(where, into, size);
 }
 
 int take_ints(PyObject *object, const char *where, Py_ssize_t size, int writable, array *into)
 {
-    return take(object, where, sizeof(int) == 4 ? "i" : "", "int32", writable, into) && has_size(where, into, size);
+    return take(object, where, INT32, writable, into) && has_size(where, into, size);
 }
 
 int take_longs(PyObject *object, const char *where, Py_ssize_t size, int writable, array *into)
 {
-    return take(object, where, sizeof(long) == 8 ? "lq" : "q", "int64", writable, into) && has_size(where, into, size);
+    return take(object, where, INT64, writable, into) && has_size(where, into, size);
 }
 
 int take_long_rows(PyObject *object, const char *where, Py_ssize_t rows, Py_ssize_t columns, array *into)
 {
-    return take(object, where, sizeof(long) == 8 ? "lq" : "q", "int64", 0, into) &&
-           has_shape(where, into, rows, columns);
+    return take(object, where, INT64, 0, into) && has_shape(where, into, rows, columns);
 }
 
 int fits_int(const char *where, const array *matrix)

@@ -14,7 +14,8 @@ int variant_runs(const variant *v);         /* on this machine */
 /* The variant of this name; NULL, and a ValueError, if there is none that this machine runs. */
 const variant *variant_named(const char *name);
 
-/* A C-contiguous buffer, held until it is released; all zero until it is taken, and may be released then as well. */
+/* A C-contiguous buffer of aligned items, held until it is released; all zero until it is taken, and may be released
+   then as well. */
 typedef struct {
     Py_buffer view;
     int is_held;

@@ -60,14 +60,14 @@ FUNCTION void layer_forward(
 
 FUNCTION void layer_backward(
     model_sizes s, const layer_weights *weights, const layer_weights *gradients, layer_trace *trace,
-    layer_scratch *scratch, batch b, const float *x, float *d_outputs, float *d_x, workspace *w)
+    layer_scratch *scratch, batch b, const float *x, float *d_outputs, float *d_x, float *lent)
 {
     if (s.cell == LSTM)
-        lstm_backward(s, weights, gradients, trace, scratch, b, x, d_outputs, d_x, w);
+        lstm_backward(s, weights, gradients, trace, scratch, b, x, d_outputs, d_x, lent);
     else if (s.cell == GRU)
-        gru_backward(s, weights, gradients, trace, scratch, b, x, d_outputs, d_x, w);
+        gru_backward(s, weights, gradients, trace, scratch, b, x, d_outputs, d_x, lent);
     else
-        cifg_backward(s, weights, gradients, trace, scratch, b, x, d_outputs, d_x, w);
+        cifg_backward(s, weights, gradients, trace, scratch, b, x, d_outputs, d_x, lent);
 }
 
 FUNCTION void sum_into(float *sum, const float *a, const float *b, size_t count)
@@ -93,21 +93,21 @@ FUNCTION const float *cell_forward(model_sizes s, const model_weights *weights, 
 /* Gradients of the cell's weights, and that of x [n, D] in d_read, given that of the outputs in d_output. */
 FUNCTION void cell_backward(
     model_sizes s, const model_weights *weights, const model_weights *gradients, cell_trace *trace, batch b,
-    workspace *w)
+    float *lent)
 {
     for (int i = s.layers - 1; i > 0; i--) {
         norm_trace *norm = &trace->norm[i];
         memcpy(trace->d_layer, trace->d_output, sizeof(float) * (size_t)b.tokens * (size_t)s.width);
         layer_backward(
             s, &weights->layer[i], &gradients->layer[i], &trace->layer[i], &trace->scratch, b, norm->read,
-            trace->d_layer, trace->d_read, w);
+            trace->d_layer, trace->d_read, lent);
         norm_backward(
             trace->d_output, gradients->layer[i].norm_gain, trace->d_read, norm->normal, norm->rate,
             weights->layer[i].norm_gain, b.tokens, s.width);
     }
     layer_backward(
         s, &weights->layer[0], &gradients->layer[0], &trace->layer[0], &trace->scratch, b, trace->x,
-        trace->d_output, trace->d_read, w);
+        trace->d_output, trace->d_read, lent);
 }
 
 #endif

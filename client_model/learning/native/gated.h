@@ -24,11 +24,11 @@ typedef struct {
  */
 typedef struct {
     int in_turns;       /* rows of the first step, in scoring; 0 in training */
-    float *gates;       /* [n, G U]: sums that go into the gates, then their values, at last the gradients of the sums */
+    float *gates;       /* [n, G U]: sums that go into the gates, then their values, then the gradients of the sums */
     float *cell;        /* [n, U]; the LSTM's and CIFG's */
     float *tanh_cell;   /* [n, U]; the LSTM's and CIFG's */
     float *recalled;    /* [n, U]: what the reset gate acts on; the GRU's */
-    float *d_recurrent; /* [n, G U]: gradients of the recurrent products; the GRU's, elsewhere they are those of gates */
+    float *d_recurrent; /* [n, G U]: gradients of the recurrent products; the GRU's, elsewhere those of gates */
     float *hidden;      /* [n, U]: what the projection reads */
     float *outputs;     /* [n, D] */
     packed_matrix kernel, back; /* of products of a few rows with the recurrent kernel, and with it transposed */
@@ -43,7 +43,12 @@ typedef struct {
 INLINE step first_step(batch b) { return (step){.rows = b.rows[0]}; }
 INLINE step step_after(step now, batch b, const layer_trace *trace)
 {
-    step next = {.t = now.t + 1, .token = now.token + (size_t)now.rows, .token_before = now.token, .place_before = now.place};
+    step next = {
+        .t = now.t + 1,
+        .token = now.token + (size_t)now.rows,
+        .token_before = now.token,
+        .place_before = now.place,
+    };
     next.rows = next.t < b.steps ? b.rows[next.t] : 0;
     next.place = trace->in_turns ? (size_t)(next.t % 2) * (size_t)trace->in_turns : next.token;
     return next;
@@ -139,7 +144,7 @@ FUNCTION void column_sums(float *sums, const float *x, int rows, int columns)
             vput(sums + j, vadd(vget(sums + j, columns - j), vget(x + j, columns - j)), columns - j);
 }
 
-/* What step t + 1 read of step t: of states [n, width] those of the rows that still ran, [n - rows of step 0, width]. */
+/* What step t + 1 read of step t: of states [n, width] those of rows that still ran, [n - rows of step 0, width]. */
 FUNCTION void states_fed(float *fed, const float *states, batch b, int width)
 {
     for (int t = 0; t + 1 < b.steps; t++) {
@@ -156,15 +161,15 @@ FUNCTION void states_fed(float *fed, const float *states, batch b, int width)
  */
 FUNCTION void gate_gradients(
     model_sizes s, const layer_weights *weights, const layer_weights *gradients, const layer_trace *trace,
-    layer_scratch *scratch, batch b, const float *x, const float *states, float *d_x, workspace *w)
+    layer_scratch *scratch, batch b, const float *x, const float *states, float *d_x, float *lent)
 {
     const int across = gates_of(s) * s.units, width = recurrent_width(s), first = b.rows[0], later = b.tokens - first;
     const float *dz = trace->gates, *dr = trace->d_recurrent ? trace->d_recurrent : dz;
-    product_transposed(gradients->input_kernel, across, x, s.width, dz, across, s.width, across, b.tokens, 0, w);
+    product_transposed(gradients->input_kernel, across, x, s.width, dz, across, s.width, across, b.tokens, 0, lent);
     states_fed(scratch->fed, states, b, width);
     product_transposed(
         gradients->recurrent_kernel, across, scratch->fed, width, dr + (size_t)first * (size_t)across, across, width,
-        across, later, 0, w);
+        across, later, 0, lent);
     column_sums(gradients->gate_bias, dz, b.tokens, across);
     packed_from(&scratch->other, across, s.width, weights->input_kernel, across, 1);
     product(d_x, s.width, dz, across, b.tokens, &scratch->other, NULL, 0);

@@ -91,7 +91,7 @@ FUNCTION void gru_forward(
 /* As `cifg_backward`. */
 FUNCTION void gru_backward(
     model_sizes s, const layer_weights *weights, const layer_weights *gradients, layer_trace *trace,
-    layer_scratch *scratch, batch b, const float *x, float *d_outputs, float *d_x, workspace *w)
+    layer_scratch *scratch, batch b, const float *x, float *d_outputs, float *d_x, float *lent)
 {
     const int units = s.units, width = s.width, across = 3 * units;
     packed_from(&trace->back, across, width, weights->recurrent_kernel, across, 1);
@@ -110,8 +110,8 @@ FUNCTION void gru_backward(
                 scratch->of_rows + r * (size_t)units, scratch->carried + r * (size_t)units, r < (size_t)after);
     }
     product_transposed(
-        gradients->projection, width, trace->hidden, units, d_outputs, width, units, width, b.tokens, 0, w);
-    gate_gradients(s, weights, gradients, trace, scratch, b, x, trace->outputs, d_x, w);
+        gradients->projection, width, trace->hidden, units, d_outputs, width, units, width, b.tokens, 0, lent);
+    gate_gradients(s, weights, gradients, trace, scratch, b, x, trace->outputs, d_x, lent);
 }
 
 #endif

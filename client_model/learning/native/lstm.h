@@ -78,7 +78,7 @@ FUNCTION void lstm_forward(
 /* Gradients of x [n, D] and of the weights, given that of the outputs [n, D]. */
 FUNCTION void lstm_backward(
     model_sizes s, const layer_weights *weights, const layer_weights *gradients, layer_trace *trace,
-    layer_scratch *scratch, batch b, const float *x, const float *d_outputs, float *d_x, workspace *w)
+    layer_scratch *scratch, batch b, const float *x, const float *d_outputs, float *d_x, float *lent)
 {
     const int units = s.units, width = s.width, across = 4 * units;
     packed_from(&trace->back, across, units, weights->recurrent_kernel, across, 1);
@@ -97,8 +97,8 @@ FUNCTION void lstm_backward(
                 scratch->of_rows + r * (size_t)units, scratch->carried + r * (size_t)units, r < (size_t)after);
     }
     product_transposed(
-        gradients->projection, width, trace->hidden, units, d_outputs, width, units, width, b.tokens, 0, w);
-    gate_gradients(s, weights, gradients, trace, scratch, b, x, trace->hidden, d_x, w);
+        gradients->projection, width, trace->hidden, units, d_outputs, width, units, width, b.tokens, 0, lent);
+    gate_gradients(s, weights, gradients, trace, scratch, b, x, trace->hidden, d_x, lent);
 }
 
 #endif

@@ -5,7 +5,6 @@
  */
 #include "arguments.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 

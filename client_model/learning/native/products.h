@@ -109,20 +109,14 @@ FUNCTION void product(float *c, ptrdiff_t ldc, const float *a, ptrdiff_t lda, in
     }
 }
 
-/* Floats that the caller lends for the time of a call. */
-typedef struct workspace {
-    float *floats;
-    size_t count;
-} workspace;
-
 INLINE size_t product_transposed_floats(void) { return (size_t)SUM_BLOCK * PANEL; }
 
 /* c [m, n] = (add ? c : 0) + a' b of a [rows, m] and b [rows, n]: the gradient of a weight [m, n].
  *
- * w: product_transposed_floats() of them. Without rows, c is zero or stays as it is.
+ * lent: product_transposed_floats() of them. Without rows, c is zero or stays as it is.
  */
 FUNCTION void product_transposed(float *c, ptrdiff_t ldc, const float *a, ptrdiff_t lda, const float *b, ptrdiff_t ldb,
-                                 int m, int n, int rows, int add, workspace *w)
+                                 int m, int n, int rows, int add, float *lent)
 {
     if (!rows && !add) clear_rows(c, ldc, m, n);
     for (int r = 0; r < rows; r += SUM_BLOCK) {
@@ -131,12 +125,12 @@ FUNCTION void product_transposed(float *c, ptrdiff_t ldc, const float *a, ptrdif
             const int columns = min_int(PANEL, n - j);
             const int is_whole = columns == PANEL; /* else it is padded, not to read beyond the end of b */
             for (int k = 0; k < terms && !is_whole; k++)
-                copy_panel_row(w->floats + k * PANEL, b + (r + k) * ldb + j, columns);
+                copy_panel_row(lent + k * PANEL, b + (r + k) * ldb + j, columns);
             const tile t = {
                 .a = a + r * lda,
                 .a_row = 1,
                 .a_step = lda,
-                .b = is_whole ? b + r * ldb + j : w->floats,
+                .b = is_whole ? b + r * ldb + j : lent,
                 .b_step = is_whole ? ldb : PANEL,
                 .c = c + j,
                 .c_row = ldc,

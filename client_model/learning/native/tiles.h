@@ -5,7 +5,7 @@
  * or a bias. So a number's bits do not depend on the size of the tile that it is computed in, or on its neighbours.
  *
  * The sums are independent of each other, and there are enough of them (24 vectors of AVX-512, 12 of AVX2) to keep two
- * units of four cycles' latency busy; b is read once for TILE_ROWS rows, 16 bytes a cycle, which the second cache gives.
+ * units of four cycles' latency busy; b is read once for TILE_ROWS rows, 16 bytes a cycle, as the second cache gives.
  * This is the scheme of Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication", ACM
  * Transactions on Mathematical Software 34(3), with a read where it lies.
  */

@@ -10,15 +10,15 @@ enum { SQUARES_AT_ONCE = 4096 }; /* floats whose squares are summed in float32, 
 typedef struct {
     float *gradients; /* [num_weights] */
     cell_trace cell;
-    workspace rest; /* of the output layer, and of gradients of weights, one after another */
+    float *rest; /* of the output layer, and of gradients of weights, one after another */
 } training_memory;
 
 FUNCTION training_memory training_memory_in(arena *from, model_sizes s, int tokens, int rows)
 {
     training_memory made = {.gradients = take(from, count_weights(s))};
     made.cell = cell_trace_in(from, s, tokens, rows, 0);
-    made.rest.count = output_layer_floats(s.words, s.width, tokens);
-    made.rest.floats = take(from, made.rest.count);
+    const size_t of_layer = output_layer_floats(s.words, s.width, tokens), of_product = product_transposed_floats();
+    made.rest = take(from, of_layer > of_product ? of_layer : of_product);
     return made;
 }
 
@@ -86,8 +86,8 @@ FUNCTION double train_batch(
         .bias = gradients->output_bias,
     };
     const double loss =
-        output_layer_gradients(&layer, outputs, targets, b.tokens, &into, cell->d_output, memory->rest.floats);
-    cell_backward(s, weights, gradients, cell, b, &memory->rest);
+        output_layer_gradients(&layer, outputs, targets, b.tokens, &into, cell->d_output, memory->rest);
+    cell_backward(s, weights, gradients, cell, b, memory->rest);
     add_rows(gradients->embedding, inputs, cell->d_read, b.tokens, s.width);
     take_step(weights->embedding, gradients->embedding, step_size(how, gradients->embedding, count), count);
     return loss;

@@ -72,7 +72,8 @@ static int rows_fit(const char *where, packed_text *text, Py_ssize_t tokens)
     }
     text->most_tokens = (int)most;
     if (all == tokens) return 1;
-    PyErr_Format(PyExc_ValueError, "%s: expected rows of %zd tokens, found rows of %lld", where, tokens, (long long)all);
+    PyErr_Format(PyExc_ValueError, "%s: expected rows of %zd tokens, found rows of %lld", where, tokens,
+                 (long long)all);
     return 0;
 }
 
@@ -116,7 +117,8 @@ static float *memory_of(PyObject *object, array *into, size_t floats)
     return (float *)((begin + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
 }
 
-static PyObject *trained(const variant *v, model_sizes s, PyObject *objects[BUFFERS], array arrays[BUFFERS], int steps, sgd how)
+static PyObject *trained(const variant *v, model_sizes s, PyObject *objects[BUFFERS], array arrays[BUFFERS], int steps,
+                         sgd how)
 {
     packed_text text;
     const Py_ssize_t weights = (Py_ssize_t)v->count_weights(s);
@@ -124,7 +126,8 @@ static PyObject *trained(const variant *v, model_sizes s, PyObject *objects[BUFF
         !take_float_vector(objects[RESULT], "update", weights, 1, &arrays[RESULT]) ||
         !text_of(objects, arrays, steps, s.words, &text))
         return NULL;
-    float *memory = memory_of(objects[MEMORY], &arrays[MEMORY], v->training_floats(s, text.most_tokens, text.most_rows));
+    const size_t floats = v->training_floats(s, text.most_tokens, text.most_rows);
+    float *memory = memory_of(objects[MEMORY], &arrays[MEMORY], floats);
     if (!memory) return NULL;
     const float *received = arrays[RECEIVED].view.buf;
     float *update = arrays[RESULT].view.buf;

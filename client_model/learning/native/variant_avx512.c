@@ -3,7 +3,8 @@
 #define VARIANT_AVX512
 #define VARIANT_NAME avx512
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma"))), \
+                             apply_to = function)
 #include "variant_body.h"
 #pragma clang attribute pop
 #else

@@ -21,8 +21,7 @@ static void whole_product(float *c, const float *a, const float *b, const float 
 static void whole_product_transposed(float *c, const float *a, const float *b, const int m_k_n[3], int add,
                                      float *workspace)
 {
-    struct workspace lent = {.floats = workspace, .count = product_transposed_floats()};
-    product_transposed(c, m_k_n[2], a, m_k_n[0], b, m_k_n[2], m_k_n[0], m_k_n[2], m_k_n[1], add, &lent);
+    product_transposed(c, m_k_n[2], a, m_k_n[0], b, m_k_n[2], m_k_n[0], m_k_n[2], m_k_n[1], add, workspace);
 }
 
 #define ELEMENTARY(NAME)                                                                                               \

@@ -91,7 +91,9 @@ def _require_different(group: Sequence[ComparedRun]) -> None:
     for number, run in enumerate(group):
         for other in group[:number]:
             if run.settings == other.settings:
-                found = f"{other.folder} and {run.folder} with the same; give one, or --by {BY_RUN}"
+                kernels = (other.summary.kernel, run.summary.kernel)
+                but = "" if kernels[0] == kernels[1] else f" but for the kernel ({' and '.join(map(str, kernels))})"
+                found = f"{other.folder} and {run.folder} with the same{but}; give one, or --by {BY_RUN}"
                 raise ConfigError(expected("RUN", "runs that differ in a setting or the seed", found))
 
 
@@ -170,6 +172,13 @@ def warnings_of(groups: Sequence[RunGroup], by: Sequence[str]) -> list[str]:
     if _differs(sorted(group.by_seed) for group in groups):
         seeds = "; ".join(f"{group.label}: {seeds_text(group)}" for group in groups)
         found.append(f"groups have other seeds, thus other people held out: {seeds}")
+    by_kernel: dict[str, list[str]] = {}
+    for run in (run for group in groups for run in group.runs):
+        if run.summary.kernel is not None:  # which earlier versions did not say
+            by_kernel.setdefault(run.summary.kernel, []).append(str(run.folder))
+    if len(by_kernel) > 1:
+        told = "; ".join(f"{kernel}: {', '.join(folders)}" for kernel, folders in by_kernel.items())
+        found.append(f"trained by different kernels, whose last bits differ: {told}")
     unfinished = [str(run.folder) for group in groups for run in group.runs if not run.finished]
     if unfinished:
         found.append(f"unfinished, as of the last checkpoint: {', '.join(unfinished)}")

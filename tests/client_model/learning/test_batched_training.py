@@ -23,7 +23,7 @@ from tests.client_model.learning.test_local_training import make_phone, some_wei
 from tests.doors import toy_cell
 from typefleet.errors import ConfigError
 
-STATED_ERROR = 1e-5  # docs/engine.md, "GPUs"
+STATED_ERROR = 1e-5  # docs/speed.md, "GPUs"
 T, V, ROWS, PHONES = 4, 61, 6, 3
 RATE = 0.7
 ODD, EVEN = (7, 15), (16, 48)  # embedding and units; a processor's vectors are of 16 numbers

@@ -6,8 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server_strategy.privacy.accounting import gaussian_rho
-from server_strategy.privacy.ledger import Binding, ParticipationLog, PrivacyLedger, privacy_after, recompute
-from server_strategy.privacy.ledger_paths import lines_after, way_to
+from server_strategy.privacy.ledger import (
+    Binding,
+    ParticipationLog,
+    PrivacyLedger,
+    privacy_after,
+    privacy_spent,
+    recompute,
+)
+from server_strategy.privacy.ledger_paths import given_up, lines_after, way_to
+from server_strategy.privacy.participation_log import most_rho
 from tests.server_strategy.privacy.mechanisms.dense import CASES, encoder, make, tree_rows
 from tests.server_strategy.privacy.test_ledger import plan
 
@@ -103,3 +111,25 @@ def test_a_phone_in_no_line_costs_nothing():
     ledger, log = PrivacyLedger(plan()), ParticipationLog(3)
     spent = privacy_after(plan(), log, 1, np.zeros(0, np.int64), ledger.beside(lambda: np.zeros(3, np.uint64), None))
     assert spent.zcdp_rho == 0 and spent.repeated_releases == 0
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("pays_again", [True, False])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_run_that_keeps_its_plan_comes_to_no_more_than_the_most(case, pays_again, seed):
+    """From wherever it goes on, if all that follows is made again, or what is one way alone comes out the same."""
+    rng, ledger = np.random.default_rng(seed), played(make(case[0], **case[1], rounds=ROUNDS, b=1, k=8), seed)[0]
+    entries, labels = ledger._entries, np.arange(PHONES, dtype=np.uint64)
+    ledger.go_on_after(*back(entries, rng))
+    after, beside = lines_after(entries, ledger.head), {"everything": pays_again, "one_way_again": True}
+    counted = given_up(entries, ledger.head, **beside)
+    most = most_rho(ledger.plan, ledger.beside(lambda: labels, ledger.head, **beside))
+    if not pays_again and after <= set(way_to(entries, max(after, default=0))):
+        ledger.head = max(after, default=ledger.head)
+    while (release := entries[ledger.head]["release"] + 1) <= ROUNDS:
+        log, present = ledger.participation(labels), np.flatnonzero(rng.random(PHONES) < 0.9)
+        spent = privacy_after(ledger.plan, log, release, present, ledger.beside(lambda: labels, None))
+        ledger.record(1, labels[present], spent, Binding(rng.bytes(32).hex(), rng.bytes(32).hex()))
+    over = ledger.beside(lambda: labels, ledger.head, everything=True)
+    assert privacy_spent(ledger.plan, ledger.participation(labels), ROUNDS, over).zcdp_rho <= most * (1 + 1e-12)
+    assert (most > ledger.plan.zcdp_rho) == bool(counted)

@@ -34,6 +34,7 @@ def settings(text, rounds, output_dir=None):
     flags[flags.index("--data.format") + 1] = "jsonl"
     flags += ["--data.path", str(text), "--rounds", str(rounds), "--evaluation.every-rounds", str(rounds)]
     flags += ["--data.min-phones-a-word", "2"]
+    flags += ["--engine.kernel", "tensorflow"]  # Flower's bundle of the app has nothing that is compiled
     flags += ["--evaluation.max-phones", "1"]  # by one message: each is a process of its own
     return flags if output_dir is None else [*flags, "--output-dir", str(output_dir)]
 

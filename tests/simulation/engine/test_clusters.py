@@ -83,3 +83,15 @@ def test_a_cluster_on_loopback_alone_is_looked_for_there(somebody, monkeypatch):
 
 def test_who_joins_a_cluster_is_told_what_ray_does_not_protect():
     assert "whoever reaches its ports runs code" in warning_of("auto") and "docs/engine.md" in warning_of("auto")
+
+
+def test_auto_without_a_cluster_is_told_in_words_of_our_own(monkeypatch):
+    from ray._private import services
+
+    def nobody(_):
+        raise ConnectionError("Please specify which one using the `--address` flag")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(services, "canonicalize_bootstrap_address_or_die", nobody)
+    with pytest.raises(ConnectionError, match=r"^none on this machine, or several; HOST:PORT names one$"):
+        check_cluster("auto", trust_network=False)

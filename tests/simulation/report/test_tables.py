@@ -1,6 +1,7 @@
 """What the tables of the report take together."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from simulation.flags import parse_simulate, read_config, to_toml
 from simulation.report.funnel import funnel_rows, funnel_totals, pace_of_rounds, why_abandoned
-from simulation.report.tables import changed_settings, simulated_time
+from simulation.report.tables import _kernels, changed_settings, simulated_time
 from simulation.run.records import RoundRecord
 from simulation.world.policies.buffered import BufferedFunnel
 from tests.conftest import ROOT
@@ -23,6 +24,28 @@ def test_of_a_default_run_nothing_differs(tmp_path):
     assert settings_of() == []
     (tmp_path / "config.toml").write_text(to_toml(parse_simulate([]).run))
     assert changed_settings(read_config(tmp_path / "config.toml")).rows == []
+
+
+@pytest.mark.parametrize("kernel", ["native", "tensorflow"])
+def test_the_kernel_that_auto_came_to_is_no_setting_that_differs(kernel):
+    assert settings_of("--engine.kernel", kernel) == []
+
+
+@pytest.mark.parametrize(
+    ("kernels", "flags", "said"),
+    [
+        (["native", "native"], (), "native"),
+        (["native", "native", "tensorflow"], (), "native from round 1, tensorflow from round 3"),
+        ([None, None], (), "tensorflow, the only one of its version"),
+        (["tensorflow"], ("--engine.phones-at-a-time", "4"), "tensorflow, 4 phones at once"),
+    ],
+)
+def test_speed_says_which_kernel_trained(kernels, flags, said):
+    lines = [{"round": number, **({"kernel": one} if one else {})} for number, one in enumerate(kernels, 1)]
+    facts = SimpleNamespace(
+        rounds=lines, config=parse_simulate(list(flags)).run, summary=SimpleNamespace(kernel=kernels[-1])
+    )
+    assert _kernels(facts) == said
 
 
 def test_what_differs_stands_beside_its_default():

@@ -52,11 +52,11 @@ def test_each_does_what_it_does_in_a_lane_of_its_own():
     assert "work begins after 2.0 s" in drawing.svg and "over after 4.0 s" in drawing.svg
     assert table.rows == [
         ["driver"],
-        ["1 TensorFlow", "0.00", "1.50", "1.25"],
-        ["2 for a worker", "1.50", "0.50", "-"],
+        ["1 imports TensorFlow", "0.00", "1.50", "1.25"],
+        ["2 waits for a worker", "1.50", "0.50", "-"],
         ["3 round 1", "2.00", "2.00", "0.00"],
         ["engine"],
-        ["4 Ray", "0.50", "0.02", "0.01"],
+        ["4 starts Ray", "0.50", "0.02", "0.01"],
     ]
 
 
@@ -113,6 +113,27 @@ def test_the_parts_of_a_round_lie_on_each_other_and_their_shares_are_said():
     assert ["the answer", "0.000", "0.0%"] in rows  # of a clock that went back by a nanosecond
     for of_whom in (rows[1:6], rows[7:]):
         assert sum(float(row[2].removesuffix("%")) for row in of_whom) == pytest.approx(100, abs=0.3)
+
+
+def test_rounds_are_those_that_were_completed():
+    nothing = {**PROFILE, "driver_s": dict.fromkeys(PROFILE["driver_s"], 0.0)}
+    abandoned = [{"round": i, "completed": 0, "abandoned": "too few", "profile": nothing} for i in (1, 2, 3)]
+    done = [{"round": 3 + i, "completed": i, "abandoned": None, "profile": PROFILE} for i in (1, 2)]
+    found = rounds_of([*abandoned, *done])
+    assert found.rounds == [1, 2] and ["phones train", "2.000", "69.0%"] in table_of_rounds(found).rows
+    assert "no round was completed" in rounds_of(abandoned).reason
+
+
+def test_a_picture_by_itself_says_what_its_numbers_mean():
+    alone, beside_a_table = drawing_of_start(SPANS, in_words=True), drawing_of_start(SPANS)
+    key = {"1 imports TensorFlow", "2 waits for a worker", "3 round 1", "4 starts Ray"}
+    assert key <= set(letters(alone.svg)) and not key & set(letters(beside_a_table.svg))
+
+
+def test_no_other_kind_of_picture_is_written_under_its_name(tmp_path):
+    with pytest.raises(ConfigError, match=r"^--start-up: expected a path that ends in \.svg, found .*start\.png"):
+        write_start(tmp_path, tmp_path / "start.png")
+    assert not list(tmp_path.iterdir())
 
 
 def test_many_rounds_are_means_of_several_and_no_round_is_lost():

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from simulation.report.words import privacy, privacy_facts
+from simulation.report.words import privacy, privacy_facts, repeating
 
 SAYS = "2 phones were taken out of this run for good."
 
@@ -33,3 +33,11 @@ def test_phones_that_were_forgotten_are_told_with_the_day_and_whose_the_figures_
 
 def test_nothing_is_told_of_what_is_not_there():
     assert list(privacy_facts(stated(epsilon=None))) == []
+
+
+@pytest.mark.parametrize("noise", [None, "seeded", "secret"])
+def test_of_a_run_of_two_kernels_nothing_is_promised_to_come_again(noise):
+    """Its settings name one of them."""
+    assert "bit for bit" in repeating(noise, [("native", 1)]) and "bit for bit" in repeating(noise)
+    text = repeating(noise, [("native", 1), ("tensorflow", 6)])
+    assert "native from round 1, tensorflow from round 6" in text and "bit for bit" not in text

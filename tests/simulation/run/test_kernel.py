@@ -2,16 +2,20 @@
 
 import io
 import re
+import shutil
 
 import numpy as np
 import pytest
 
 from client_model.learning import trainers
 from client_model.learning.native.available import is_built
+from server_strategy.privacy.ledger_lines import read_ledger
 from simulation.flags import parse_simulate, read_config
 from simulation.parts import Parts
+from simulation.run import lifecycle
+from simulation.run.checkpoint import numbered
 from simulation.run.directory import RunDirectory
-from simulation.run.kernel import for_reading, with_kernel
+from simulation.run.kernel import for_reading, kernels_of, with_kernel
 from simulation.run.preparation import prepare
 from tests.simulation.run.forgotten_runs import SMALL, played_on, simulate
 from typefleet.errors import ConfigError
@@ -44,7 +48,9 @@ def digest_of(folder):
 
 
 def resume_with(folder, *flags):
-    played_on(parse_simulate(["--resume", str(folder), *flags]).run, io.StringIO())
+    stream = io.StringIO()
+    played_on(parse_simulate(["--resume", str(folder), *flags]).run, stream)
+    return stream.getvalue()
 
 
 def without_kernel_in(config):
@@ -79,12 +85,67 @@ def test_a_run_that_is_resumed_with_another_kernel_keeps_that(runs, tmp_path):
     folder = tmp_path / "run"
     simulate(folder, *FLAGS, "--engine.kernel", "native", stop_after=1)
     before = (folder / "config.toml").read_text()
-    resume_with(folder, "--engine.kernel", "tensorflow")
+    said = resume_with(folder, "--engine.kernel", "tensorflow")
+    assert "tensorflow from here on, native before" in " ".join(said.split())
     assert kernels_named_in(folder) == ("tensorflow", "tensorflow")
     assert (folder / "config.toml").read_text() == before.replace('kernel = "native"', 'kernel = "tensorflow"')
     assert digest_of(folder) not in (digest_of(runs("native")), digest_of(runs("tensorflow")))
+    assert kernels_of(RunDirectory(folder).read_rounds()) == [("native", 1), ("tensorflow", 2)]  # of the switch
     config = read_config(folder / "config.toml")
     assert prepare(config, of_run=folder).task.kernel == "tensorflow"  # as audits and studies of the run have it
+
+
+@native
+def test_a_run_that_is_over_keeps_the_kernel_that_it_had(runs, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(runs("native"), folder)
+    before = (folder / "config.toml").read_bytes()
+    resume_with(folder, "--engine.kernel", "tensorflow")
+    assert (folder / "config.toml").read_bytes() == before
+    assert kernels_named_in(folder) == ("native", "native")
+
+
+def killed_after_a_round(folder):
+    """A run of the native kernel with a release on record after its only checkpoint; gives epsilon of its plan."""
+    plan = simulate(folder, *FLAGS, "--engine.kernel", "native", stop_after=1).strategy.plan
+    for number, path in numbered(folder / "checkpoints").items():
+        if number:
+            path.unlink()
+    return plan.epsilon
+
+
+def shown_and_spent(folder, *flags):
+    """(epsilon at most, as a resumed run says before its first round; what it comes to; all that it says)."""
+    out = io.StringIO()
+    played_on(parse_simulate(["--resume", str(folder), *flags]).run, out)
+    said = " ".join(out.getvalue().split())
+    (shown,) = re.findall(r"at most epsilon ([0-9.]+)", said)
+    return float(shown), read_ledger(folder / "privacy_ledger.jsonl")[0][-1]["spent"]["epsilon"], said
+
+
+@native
+def test_a_bound_counts_what_another_kernel_pays_for_again(tmp_path):
+    plan = killed_after_a_round(tmp_path / "run")
+    shown, spent, said = shown_and_spent(tmp_path / "run", "--engine.kernel", "tensorflow")
+    assert plan < spent <= shown
+    assert "another kernel than before" in said and "releases after its checkpoint count again, where" in said
+    assert "the plan alone has epsilon" in said
+
+
+@native
+def test_a_bound_is_the_plans_where_the_same_kernel_goes_on(tmp_path):
+    plan = killed_after_a_round(tmp_path / "run")
+    shown, spent, said = shown_and_spent(tmp_path / "run")
+    assert spent <= plan <= shown < plan + 0.002 and "count again" not in said and "alone has" not in said
+
+
+@native
+def test_a_bound_holds_for_a_checkpoint_that_names_no_kernel(tmp_path, monkeypatch):
+    monkeypatch.setattr(lifecycle, "KERNEL", "another_key")  # as an earlier version wrote it
+    plan = killed_after_a_round(tmp_path / "run")
+    monkeypatch.undo()
+    shown, spent, said = shown_and_spent(tmp_path / "run")
+    assert spent <= plan < shown and "than an earlier version had" in said
 
 
 def test_a_run_of_an_earlier_version_goes_on_with_the_kernel_that_there_was(runs, tmp_path):
@@ -99,7 +160,7 @@ def test_a_run_of_an_earlier_version_goes_on_with_the_kernel_that_there_was(runs
 
 @native
 def test_a_run_whose_kernel_is_not_here_is_refused_in_one_line_or_goes_on_without(runs, tmp_path, monkeypatch):
-    folder = tmp_path / "run"
+    folder, over = tmp_path / "run", runs("native")
     simulate(folder, *FLAGS, "--engine.kernel", "native", stop_after=1)
     monkeypatch.setattr(trainers, "is_built", lambda: False)
     monkeypatch.setattr("simulation.run.kernel.is_built", lambda: False)
@@ -114,6 +175,8 @@ def test_a_run_whose_kernel_is_not_here_is_refused_in_one_line_or_goes_on_withou
     assert read_config(folder / "config.toml") == config  # nothing was written
     resume_with(folder, "--engine.kernel", "tensorflow")
     assert kernels_named_in(folder) == ("tensorflow", "tensorflow")
+    with pytest.raises(ConfigError, match=r"found none$"):  # one that is over does not go on
+        with_kernel(config, Parts(), over)
 
 
 @native

@@ -2,13 +2,17 @@
 
 import io
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from client_model.learning.padded_batches import Group
 from simulation.config import settled
 from simulation.config_files import read_config
 from simulation.flags import parse_simulate
 from simulation.parts import Parts
+from simulation.run.directory import RunDirectory
+from simulation.run.kernel import trained_in_words
 from simulation.start import start
 from tests.simulation.conftest import WEIGHTS_ONLY
 from tests.simulation.engine_in_process import EngineInProcess
@@ -27,6 +31,25 @@ def play(folder, *flags):
 def together(tmp_path_factory):
     folder = tmp_path_factory.mktemp("together") / "run"
     return folder, *play(folder, "--engine.phones-at-a-time", 3)
+
+
+def test_the_run_says_that_tensorflow_trained_them(together):
+    """Whichever kernel scores, and trains one phone by itself."""
+    directory = RunDirectory(together[0])
+    assert directory.read_summary().kernel == "tensorflow"
+    assert {line["kernel"] for line in directory.read_rounds()} == {"tensorflow"}
+
+
+@pytest.mark.parametrize(
+    ("group", "said"),
+    [
+        (None, "in C"),
+        (Group(4, 8, "cpu"), "by TensorFlow, 4 phones at once"),
+        (Group(64, 8, "gpu"), "by TensorFlow on a GPU, 64 phones at once"),
+    ],
+)
+def test_it_is_said_before_the_first_round_too(group, said):
+    assert trained_in_words(SimpleNamespace(kernel="native", group=group)) == said
 
 
 def test_the_bits_are_the_same_in_any_messages(together, tmp_path):

@@ -79,6 +79,7 @@ def test_what_is_no_number_stays_none_and_in_its_row(variant, bad):
     "change",
     [
         {"a": np.zeros((3, 4))},
+        {"a": memoryview(bytearray(4 * 12 + 1))[1:].cast("f", [3, 4])},  # not where a float may lie
         {"a": np.zeros((4, 3), np.float32).T},
         {"a": np.zeros(12, np.float32)},
         {"b": np.zeros((5, 2), np.float32)},

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from client_model.metrics.intervals import difference_over_people, over_people
 from client_model.metrics.keyboard_metrics import TOP1_RECALL
+from simulation.run.directory import RunDirectory
 from simulation.studies.comparing.comparison import compare_runs
 from simulation.studies.comparing.metrics import why_not_the_same_phones
 from simulation.studies.comparing.reading import read_run
@@ -55,6 +56,24 @@ def test_runs_that_differ_in_their_seed_are_a_group_and_the_engine_plays_no_part
     ]
     assert all(row.name.startswith("privacy.") for row in found.settings) and found.warnings == ()
     assert found.settings[0].name == "privacy.mechanism" and found.settings[0].texts == ("gaussian", "blt")
+
+
+def by_kernel(folder, kernel):
+    """The same folder, of a run with that kernel."""
+    path = RunDirectory(folder).summary
+    path.write_text(json.dumps({**json.loads(path.read_text()), "kernel": kernel}))
+    return folder
+
+
+def test_runs_of_different_kernels_are_told_apart(runs):
+    folders = [by_kernel(runs("a"), "native"), by_kernel(runs("b", seed=1), "tensorflow")]
+    (warning,) = compare_runs(folders).warnings
+    assert warning == (
+        f"trained by different kernels, whose last bits differ: native: {folders[0]}; tensorflow: {folders[1]}"
+    )
+    again = by_kernel(runs("c"), "tensorflow")
+    with pytest.raises(ConfigError, match=r"with the same but for the kernel \(native and tensorflow\); give one"):
+        compare_runs([folders[0], again])
 
 
 def test_what_else_differs_between_and_within_groups_is_said(runs):

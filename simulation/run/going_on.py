@@ -1,0 +1,74 @@
+"""What a run goes on with from a checkpoint: the key of its noise, and whether what it repeats comes out the same.
+
+A release on record that comes out bit for bit as it was is free; any other has noise of its own, and both are counted
+(`server_strategy.releases`). A moved folder has another noise, and another kernel other last bits of each update.
+"""
+
+from server_strategy.privacy.noise_key import NoiseKey
+from server_strategy.privacy.plan import PrivacyPlan
+from simulation.config import RunConfig
+from simulation.run.checkpoint import Checkpoint, RunTotals, part_of, totals_of
+from simulation.run.directory import RunDirectory
+from simulation.run.going_back import GoesOn, noise_of_new_life
+from simulation.run.lives import about_life, about_record, noise_life_of
+from simulation.run.preparation import Prepared
+from simulation.run.same_beginning import NOISE_HERE, noise_again
+
+KERNEL = "kernel"  # in a checkpoint: what trained the releases up to it and on record after it; None: more than one
+
+ELSEWHERE = (
+    "is a copy of the folder in which the run began, or was moved to another disk or restored: it draws noise of its "
+    "own from here on, and releases after its checkpoint that were made there count again"
+)
+
+
+def has_another_kernel(stored: Checkpoint, prepared: Prepared) -> bool:
+    """Whether what is on record after a checkpoint was, or may have been, trained otherwise than it is now.
+
+    Kernels of earlier versions, which name none in their checkpoints, had other last bits.
+    """
+    return stored.about.get(KERNEL) != prepared.task.kernel
+
+
+def another_kernel(plan: PrivacyPlan) -> str:
+    """What is said of a run that goes on with another kernel, of the folder."""
+    why = (
+        "goes on with another kernel than before, or than an earlier version had, so that updates have other last bits"
+    )
+    if plan.mechanism is None:
+        return why
+    then = "releases after its checkpoint count again, where they do not come out the same"
+    if plan.phone_noise is not None:
+        then = "rounds after its checkpoint that are on record are not released again, and count"
+    return f"{why}: {then}"
+
+
+def is_over(totals: RunTotals, config: RunConfig) -> bool:
+    """Whether all rounds are completed, or no further one may be."""
+    return totals.stopped_early is not None or totals.rounds_completed >= config.rounds
+
+
+def noise_from_here(
+    prepared: Prepared, directory: RunDirectory, at: GoesOn, start_sha256: str | None
+) -> tuple[NoiseKey, dict[str, str], bool]:
+    """(the key of all noise from here on, what the run began with from now on, whether the key is another's).
+
+    Args:
+        prepared: what is settled.
+        directory: of the run.
+        at: where it goes on.
+        start_sha256: of the starting weights, if it goes back to its beginning.
+    """
+    began, forgotten = part_of(at.stored, "began", dict), prepared.forgotten
+    over, moved = is_over(totals_of(at.stored), prepared.config), False
+    if at.is_new_life and not over:
+        salt = part_of(at.stored, "salt", str)
+        noise, began = noise_of_new_life(directory.root, prepared, began, start_sha256, salt=salt)
+    else:
+        noise = noise_again(prepared, directory, began, is_over=over)
+        began = {**began, **about_life(forgotten.life, noise_life_of(began))} if at.is_new_life else began
+    began = {**began, **about_record(forgotten.requests)}
+    if noise.source == "secret" and prepared.plan.mechanism is not None and not over:
+        moved = began.get(NOISE_HERE) != noise.check()
+        began = {**began, NOISE_HERE: noise.check()}
+    return noise, began, moved
