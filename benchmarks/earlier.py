@@ -11,6 +11,8 @@ from benchmarks.findings import Figures
 from simulation.files import read_json_object
 from typefleet.errors import InputError, expected
 
+_SHOWN_OF_MACHINE = {"processor", "cores", "cores_allowed", "caches", "libraries", "governor", "blas_of_numpy"}
+_MARKUP = "[/"  # the end of a tag, of which the tables have their own
 _WHAT = f"a file of scripts/benchmark.py of form {FORM}"
 
 
@@ -49,14 +51,19 @@ def read_benchmark(path: Path) -> Benchmarked:
         found = "no form, as in older ones" if form is None else "another form"
         raise BenchmarkFileError(expected(path, _WHAT, found))
     sizes, machine, load, told = (content.get(name) for name in ("sizes", "machine", "load_at_start", "figures"))
-    if not (isinstance(sizes, str) and isinstance(machine, dict) and _is_number(load) and isinstance(told, list)):
+    whole = isinstance(machine, dict) and _shows_itself(machine)
+    if not (whole and isinstance(sizes, str) and _is_number(load) and isinstance(told, list)):
         raise BenchmarkFileError(expected(path, f"{_WHAT}, whole", "parts that are missing or of another kind"))
     figures, kernels = [_figure(path, number, one) for number, one in enumerate(told, 1)], dict[str, str]()
-    with suppress(KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError):  # it lacks some, or is cut short
+    # It lacks some, or is cut short.
+    with suppress(KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError):
         measured = Figures(content)
         figures, kernels = measured.all(), measured.kernels()  # as this version has them, so that they can be compared
+    names = [sizes, *kernels, *kernels.values(), *(name for one in figures for name in (one.group, one.name))]
+    if any(_MARKUP in str(name) for name in (*names, machine)):
+        raise BenchmarkFileError(expected(path, f"{_WHAT}, with names as it writes them", "a name with markup"))
     by_name = {(one.group, one.name): one for one in figures}
-    return Benchmarked(sizes, machine, float(content["load_at_start"]), by_name, kernels)
+    return Benchmarked(sizes, content["machine"], float(content["load_at_start"]), by_name, kernels)
 
 
 def _figure(path: Path, number: int, told: Any) -> Figure:
@@ -71,6 +78,12 @@ def _figure(path: Path, number: int, told: Any) -> Figure:
         if texts and switches and numbers and one["unit"] in UNITS and (target is None or _is_number(target)):
             return Figure(**{**one, "values": tuple(map(float, values))})
     raise BenchmarkFileError(expected(f"{path}, figure {number}", "a figure of a benchmark", "something else"))
+
+
+def _shows_itself(machine: Mapping[str, Any]) -> bool:
+    """Whether it has what is shown of every machine."""
+    tables = (machine.get(name) for name in ("caches", "libraries"))
+    return machine.keys() >= _SHOWN_OF_MACHINE and all(isinstance(table, dict) for table in tables)
 
 
 def _is_number(value: Any) -> bool:

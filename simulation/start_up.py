@@ -22,6 +22,7 @@ from typing import Any, Literal, TypeAlias, get_args
 DRIVER, ENGINE, FORKS, WORKER = "driver", "engine", "fork server", "worker"
 Kind: TypeAlias = Literal["import", "prepare", "start", "wait", "phones"]
 KINDS: tuple[str, ...] = get_args(Kind)
+_MOST_LETTERS = 200  # of a name; ours are of a few words
 _SHORTEST_S = 0.005  # what takes less is nothing that anybody waits for
 
 
@@ -51,7 +52,8 @@ class Span:
         Raises:
             TypeError, KeyError, ValueError: it is no span.
         """
-        if value["kind"] not in KINDS or not all(isinstance(value[name], str) for name in ("who", "what")):
+        names = (value["who"], value["what"])
+        if value["kind"] not in KINDS or not all(isinstance(name, str) and _can_be_shown(name) for name in names):
             raise ValueError
         began_s, ended_s, used_s = float(value["began_s"]), float(value["ended_s"]), value["processor_s"]
         used_s = None if used_s is None else float(used_s)
@@ -59,6 +61,10 @@ class Span:
             raise ValueError
         told: dict[str, Any] = {name: value[name] for name in ("who", "kind", "what")}
         return Span(**told, began_s=began_s, ended_s=ended_s, processor_s=used_s)
+
+
+def _can_be_shown(name: str) -> bool:
+    return len(name) <= _MOST_LETTERS and name.isprintable()
 
 
 @dataclass

@@ -14,6 +14,7 @@ from simulation.device.model_card import associated_files, model_card
 from simulation.files import read_json_object
 from simulation.flags import read_config
 from simulation.run.directory import RunDirectory, read_weights
+from simulation.run.kernel import for_reading
 from simulation.run.ledger_head import IN_BRIEF, for_manifest, head_of
 from simulation.run.preparation import Prepared, prepare
 from simulation.subcommands import command
@@ -103,7 +104,7 @@ def export_folder(root: Path, key_path: Path | None = None) -> Export:
         VerificationError: the key cannot be used; nothing was exported.
     """
     key = None if key_path is None else read_private_key(key_path)
-    config = read_config(root / "config.toml")
+    config = for_reading(read_config(root / "config.toml"))  # it trains nothing: a run may be of another machine
     directory = RunDirectory(root)
     export = export_run(directory, prepare(config, of_run=root), tuple(FILES))
     if key is not None:

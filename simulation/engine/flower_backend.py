@@ -6,6 +6,7 @@ a worker here is sent one message more than it works on. Both are repeated if it
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,19 +16,25 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from flwr.server.superlink.fleet.vce.backend import supported_backends
 from flwr.server.superlink.fleet.vce.backend.raybackend import RayBackend
+from ray.exceptions import RayError
 
 from simulation.engine.flower_threads import known_engine
 
 IN_HAND = 2  # messages of a worker at a time
+_SHUNNED_S = 1.0  # after a failure, about as long as a worker takes to be there again
 
 
 class WorkersOnRay(RayBackend):
-    """Sends each message to the worker that has fewest."""
+    """Sends each message to the worker that has fewest, and to one that has just failed when no other has room.
+
+    Calls of a worker that died fail at once while it is started again, so that it always has fewest.
+    """
 
     def __init__(self, backend_config: dict[str, Any]) -> None:
         super().__init__(backend_config)
         self._lock = threading.Lock()
         self._in_hand: dict[Any, int] = {}  # worker -> messages
+        self._failed_s: dict[Any, float] = {}  # worker -> when it last did, by the monotonic clock
 
     @property
     def num_workers(self) -> int:
@@ -47,15 +54,25 @@ class WorkersOnRay(RayBackend):
             ray.exceptions.RayError: the worker died, or raised.
         """
         with self._lock:
-            worker = min(self._in_hand, key=self._in_hand.__getitem__)
+            worker = min(self._in_hand, key=self._busy)
             self._in_hand[worker] += 1
         try:
             node = str(context.node_config["partition-id"])
             _, answer, left = ray.get(worker.run.remote(self.app_fn, message, node, context))
             return answer, left
+        except RayError:
+            with self._lock:
+                self._failed_s[worker] = time.monotonic()
+            raise
         finally:
             with self._lock:
                 self._in_hand[worker] -= 1
+
+    def _busy(self, worker: Any) -> int:
+        """Messages in its hand; no fewer than a busy one has, if it has just failed."""
+        failed_s = self._failed_s.get(worker)
+        failed = failed_s is not None and time.monotonic() - failed_s < _SHUNNED_S
+        return self._in_hand[worker] + (IN_HAND if failed else 0)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ _MOST_POINTS = 250  # of a line; more cannot be seen at this size
 _STYLE: Any = {  # matplotlib has a type of its own for the names
     "svg.fonttype": "none",
     "font.size": _LETTERS,
+    "text.parse_math": False,  # names are of files that anybody may have changed, and no formulas
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "axes.labelcolor": INK,

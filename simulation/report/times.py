@@ -1,6 +1,7 @@
 """Where the time of a run went: how it started, and what each round was made of; of runs with `--engine.profile`."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
@@ -67,10 +68,12 @@ def start_of(rounds: Sequence[Mapping[str, Any]]) -> Sequence[Span] | LeftOut:
     told = next((profile["start_up"] for profile in profiles if profile.get("start_up")), None)
     if told is None:
         return LeftOut("how the run started, which an earlier version did not keep") if profiles else NOT_KEPT
-    try:
-        return [Span.from_json(one) for one in told]
-    except (TypeError, KeyError, ValueError):
+    spans: list[Span] = []
+    with suppress(TypeError, KeyError, ValueError, OverflowError):
+        spans = [Span.from_json(one) for one in told]
+    if not any(one.ended_s for one in spans):  # a start takes time
         return LeftOut("how the run started; what is kept of it is damaged")
+    return spans
 
 
 def _lanes(spans: Sequence[Span]) -> list[tuple[str, list[tuple[int, Span]]]]:

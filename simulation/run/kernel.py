@@ -10,6 +10,7 @@ from typing import Any
 
 from client_model.config import NATIVE, TENSORFLOW, Kernel, WantedKernel
 from client_model.learning.cells.base import Cell
+from client_model.learning.native.available import is_built
 from client_model.learning.trainers import chosen_kernel
 from simulation.config import RunConfig
 from simulation.engine.host_task import HostTask
@@ -17,6 +18,8 @@ from simulation.files import write_text_atomically
 from simulation.flags import read_config, to_toml
 from simulation.parts import Parts
 from simulation.run.directory import RunDirectory
+from simulation.subcommands import command
+from typefleet.errors import ConfigError, expected
 
 _IN_WORDS = {NATIVE: "in C", TENSORFLOW: "by TensorFlow"}
 
@@ -62,13 +65,37 @@ def with_kernel(config: RunConfig, parts: Parts, begun: Path | None) -> RunConfi
         begun: folder of the run that goes on, or that they are of; None: it is a new one.
 
     Raises:
-        ConfigError: there is no such kernel on this machine, or it does not have the cell.
+        ConfigError: there is no such kernel on this machine, also where it is the run's own, or it has not the cell.
     """
     wanted: WantedKernel = config.engine.kernel
     if wanted == "auto" and begun is not None and RunDirectory(begun).config.exists():
         wanted = _recorded(begun)
+    if wanted == NATIVE and not is_built() and begun is not None and _names_native(begun):
+        what = "a machine with the native kernel, which this run trains with and pip builds where a C compiler is"
+        without = command("scripts/simulate.py", "--resume", begun, "--engine.kernel", TENSORFLOW)
+        found = "none" if _is_over(RunDirectory(begun), config.rounds) else f"none; {without} goes on without it"
+        raise ConfigError(expected(RunDirectory(begun).config, what, found))
     cell: Cell = parts.cell or config.model.make_cell()
     return replace(config, engine=replace(config.engine, kernel=chosen_kernel(wanted, cell)))
+
+
+def for_reading(config: RunConfig) -> RunConfig:
+    """The settings of a run with a kernel that this machine has: for what trains nothing of it, and for forgetting."""
+    if config.engine.kernel != NATIVE or is_built():
+        return config
+    return replace(config, engine=replace(config.engine, kernel=TENSORFLOW))
+
+
+def _is_over(directory: RunDirectory, rounds: int) -> bool:
+    """Whether --resume trains no more of a run."""
+    if not directory.summary.exists():
+        return False
+    summary = directory.read_summary()
+    return summary.rounds_completed >= rounds or summary.stopped_early is not None
+
+
+def _names_native(root: Path) -> bool:
+    return RunDirectory(root).config.exists() and _recorded(root) == NATIVE
 
 
 def _recorded(root: Path) -> Kernel:

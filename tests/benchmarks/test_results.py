@@ -232,6 +232,12 @@ def test_a_benchmark_too_small_to_be_judged_is_not(tmp_path):
         ({"form": None}, "no form, as in older ones"),
         ({"form": FORM + 1}, "another form"),
         ({"machine": 3}, "parts that are missing or of another kind"),
+        ({"machine": {}}, "parts that are missing or of another kind"),
+        ({"machine": {**found_of()["machine"], "caches": [1]}}, "parts that are missing or of another kind"),
+        ({"machine": {**found_of()["machine"], "processor": "[/b]"}}, "a name with markup"),
+        ({"sizes": "[/b]"}, "a name with markup"),
+        ({"measured": {}, "figures": [Figure("g", "[/red]", "s", (1.0,)).to_json()]}, "a name with markup"),
+        ({"measured": {}, "figures": [Figure("[/red]", "n", "s", (1.0,)).to_json()]}, "a name with markup"),
         ({"figures": [{"group": "g"}]}, "something else"),
         ({"figures": [{**Figure("g", "n", "s", (1.0,)).to_json(), "values": []}]}, "something else"),
         ({"figures": [{**Figure("g", "n", "s", (1.0,)).to_json(), "unit": "parsec"}]}, "something else"),
@@ -244,6 +250,15 @@ def test_a_file_of_another_form_is_refused_in_one_line(tmp_path, change, found):
     with pytest.raises(InputError, match=f"of a benchmark|scripts/benchmark.py of form {FORM}") as error:
         read_benchmark(path)
     assert str(error.value).endswith(found) and "\n" not in str(error.value)
+
+
+def test_figures_that_are_cut_short_are_those_of_the_file(tmp_path):
+    path = tmp_path / "old.json"
+    write(path, found_of())
+    content = json.loads(path.read_text())
+    del content["measured"]["50 rounds"][0]["rounds"][30:]
+    path.write_text(json.dumps(content))
+    assert len(read_benchmark(path).figures) == len(content["figures"])
 
 
 def test_the_script_shows_a_file_and_refuses_what_is_none_before_it_measures(tmp_path, capsys):

@@ -24,6 +24,7 @@ from simulation.run.accepted_input import AcceptedInput, accept_input
 from simulation.run.checkpoint import newest_about
 from simulation.run.directory import RunDirectory
 from simulation.run.forgotten import FILE, Request, read_requests, record_request
+from simulation.run.kernel import for_reading
 from simulation.run.lock import only_writer
 from simulation.steps import steps_shown_on
 from simulation.storage.deletion_log import Deletion, record_deletion
@@ -65,7 +66,8 @@ def forget(
         AccountError: its privacy account has no room for what was released and what is to be, or was changed.
         CheckpointError, LedgerError: the run's records are missing or damaged.
     """
-    config = replace(settled(read_config(root / "config.toml")), output_dir=root)
+    # Nobody is kept because a machine lacks a kernel: what is trained anew is on record with the one that is there.
+    config = for_reading(replace(settled(read_config(root / "config.toml")), output_dir=root))
     import_tensorflow_quietly()
     with steps_shown_on(out), step("preparing text, vocabulary and fleet"):
         accepted = accept_input(config, resume=True)

@@ -26,6 +26,7 @@ from simulation.flags import read_config
 from simulation.run.accepted_input import user_digests
 from simulation.run.checkpoint import newest_about
 from simulation.run.directory import RunDirectory
+from simulation.run.kernel import for_reading
 from simulation.run.preparation import Prepared, prepare
 from simulation.storage.deletion_log import found_gone
 from simulation.studies.phone_story.finding import find_phone
@@ -122,7 +123,7 @@ class RunHistory:
             LedgerError, CheckpointError: the run's records are missing or damaged.
         """
         directory = RunDirectory(root)
-        config = read_config(directory.config)
+        config = for_reading(read_config(directory.config))  # rounds are planned, nothing is trained
         self._salt = str(newest_about(directory.checkpoints)["salt"])
         self._entries, _ = read_ledger(directory.ledger)
         releases = (at for at, entry in enumerate(self._entries) if is_release(entry) and entry["release"])

@@ -7,6 +7,7 @@ import pytest
 from flwr.app import Context, RecordDict
 from flwr.server.superlink.fleet.vce.backend import supported_backends
 from flwr.server.superlink.fleet.vce.backend.raybackend import RayBackend
+from ray.exceptions import RayError
 
 from simulation.engine import flower_backend, flower_threads
 from simulation.engine.flower_backend import IN_HAND, WorkersOnRay, next_in_hand
@@ -36,13 +37,13 @@ def workers(monkeypatch):
     def get(call):
         assert call[0].wait(PATIENCE_S)
         if call[1][1] == "fails":
-            raise ValueError
+            raise RayError
         return call[1]
 
     monkeypatch.setattr(flower_backend, "ray", SimpleNamespace(get=get))
     backend = WorkersOnRay.__new__(WorkersOnRay)
     backend._lock, backend.app_fn, found = threading.Lock(), None, [Worker() for _ in range(3)]
-    backend._in_hand = dict.fromkeys(found, 0)
+    backend._in_hand, backend._failed_s = dict.fromkeys(found, 0), {}
     return backend, found
 
 
@@ -63,7 +64,7 @@ def under_way(backend, messages):
 def answered(backend, message):
     try:
         backend.process_message(message, CONTEXT)
-    except ValueError:
+    except RayError:
         assert message == "fails"
 
 
@@ -83,6 +84,22 @@ def test_one_that_failed_is_out_of_its_workers_hand(workers):
     found[0].answers[0].set()
     thread.join(PATIENCE_S)
     assert list(backend._in_hand.values()) == [0, 0, 0]
+
+
+def test_one_that_has_just_failed_counts_as_busy_for_a_while(workers, monkeypatch):
+    backend, found = workers
+    clock = SimpleNamespace(monotonic=lambda: 100.0)
+    monkeypatch.setattr(flower_backend, "time", clock)
+    (thread,) = under_way(backend, ["fails"])
+    found[0].answers[0].set()
+    thread.join(PATIENCE_S)
+    under_way(backend, list("abcd"))  # as much as the others are sent
+    assert [worker.sent for worker in found] == [["fails"], ["a", "c"], ["b", "d"]]
+    under_way(backend, ["e"])  # it waits for nobody
+    assert found[0].sent == ["fails", "e"]
+    clock.monotonic = lambda: 101.5
+    under_way(backend, ["f"])
+    assert found[0].sent == ["fails", "e", "f"]
 
 
 def test_flower_is_as_it_was_afterwards():

@@ -192,6 +192,16 @@ def test_a_damaged_file_costs_its_part_of_the_page_only(run_copy, name, content)
     assert "Left out: " in page.text and "On 10 people who never trained" in page.text
 
 
+def test_damaged_times_of_rounds_leave_the_start_on_the_page(run_copy):
+    path = run_copy / "rounds.jsonl"
+    first, *others = path.read_text().splitlines(keepends=True)
+    told = json.loads(first)
+    del told["profile"]["driver_s"]
+    path.write_text("".join([json.dumps(told) + "\n", *others]))
+    page = report_of(run_copy)
+    assert "The start" in page.text and "The rounds" not in page.text
+
+
 def test_a_text_in_the_place_of_a_number_costs_no_more(run_copy):
     found = json.loads((run_copy / "participation.json").read_text())
     found["by_group"][0]["never_used_share"] = "none"

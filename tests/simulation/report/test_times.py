@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -77,6 +77,12 @@ def test_of_many_workers_some_are_drawn_and_all_are_counted():
     assert table.caption.endswith("with 4 of 64 workers") and len(table.rows) == 6 + 2 * 4
 
 
+@pytest.mark.parametrize("name", [r"$\foo$", r"$\frac{$", "$_^$"])
+def test_no_name_is_taken_for_a_formula(name):
+    spans = [replace(SPANS[2], who=name, what=name)]
+    assert name in letters(drawing_of_start(spans, in_words=True).svg)
+
+
 @pytest.mark.parametrize(
     ("rounds", "reason"),
     [
@@ -85,6 +91,8 @@ def test_of_many_workers_some_are_drawn_and_all_are_counted():
         (lines(1, start_up=[{"who": "driver"}]), "damaged"),
         (lines(1, start_up=3), "damaged"),
         (lines(1, start_up=[{**asdict(SPANS[0]), "began_s": -1}]), "damaged"),
+        (lines(1, start_up=[{**asdict(SPANS[0]), "ended_s": 10**400}]), "damaged"),
+        (lines(1, start_up=[{**asdict(SPANS[0]), "ended_s": 0.0}]), "damaged"),  # no time at all
     ],
 )
 def test_a_start_that_is_not_on_record_is_said(rounds, reason):

@@ -15,7 +15,7 @@ from simulation.parts import Parts
 from simulation.run import lifecycle
 from simulation.run.checkpoint import numbered
 from simulation.run.directory import RunDirectory
-from simulation.run.kernel import kernels_of, with_kernel
+from simulation.run.kernel import for_reading, kernels_of, with_kernel
 from simulation.run.preparation import prepare
 from tests.simulation.run.forgotten_runs import SMALL, played_on, simulate
 from typefleet.errors import ConfigError
@@ -160,15 +160,29 @@ def test_a_run_of_an_earlier_version_goes_on_with_the_kernel_that_there_was(runs
 
 @native
 def test_a_run_whose_kernel_is_not_here_is_refused_in_one_line_or_goes_on_without(runs, tmp_path, monkeypatch):
-    folder = tmp_path / "run"
+    folder, over = tmp_path / "run", runs("native")
     simulate(folder, *FLAGS, "--engine.kernel", "native", stop_after=1)
     monkeypatch.setattr(trainers, "is_built", lambda: False)
-    with pytest.raises(
-        ConfigError, match=r"^--engine\.kernel: expected tensorflow on a machine without the native kernel, which pip"
-    ):
+    monkeypatch.setattr("simulation.run.kernel.is_built", lambda: False)
+    config = read_config(folder / "config.toml")
+    named = rf"^{re.escape(str(folder))}/config\.toml: expected a machine with the native kernel, .*"
+    way_out = rf"--resume {re.escape(str(folder))} --engine\.kernel tensorflow goes on without it$"
+    with pytest.raises(ConfigError, match=named + way_out):
         resume_with(folder)
+    with pytest.raises(ConfigError, match=named + way_out):  # as of what trains: audits, studies
+        with_kernel(config, Parts(), folder)
+    assert with_kernel(for_reading(config), Parts(), folder).engine.kernel == "tensorflow"  # of what does not: exports
+    assert read_config(folder / "config.toml") == config  # nothing was written
     resume_with(folder, "--engine.kernel", "tensorflow")
     assert kernels_named_in(folder) == ("tensorflow", "tensorflow")
+    with pytest.raises(ConfigError, match=r"found none$"):  # one that is over does not go on
+        with_kernel(config, Parts(), over)
+
+
+@native
+def test_what_trains_nothing_reads_a_run_with_the_kernel_that_it_has_where_that_is(runs):
+    config = read_config(runs("native") / "config.toml")
+    assert for_reading(config) == config
 
 
 @native
