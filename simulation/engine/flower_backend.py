@@ -18,7 +18,10 @@ from flwr.server.superlink.fleet.vce.backend import supported_backends
 from flwr.server.superlink.fleet.vce.backend.raybackend import RayBackend
 from ray.exceptions import RayError
 
+from simulation.engine.failures import EngineError
 from simulation.engine.flower_threads import known_engine
+from simulation.engine.ray_start import own_that_died
+from typefleet.errors import expected
 
 IN_HAND = 2  # messages of a worker at a time
 _SHUNNED_S = 1.0  # after a failure, about as long as a worker takes to be there again
@@ -52,7 +55,11 @@ class WorkersOnRay(RayBackend):
 
         Raises:
             ray.exceptions.RayError: the worker died, or raised.
+            EngineError: Ray itself died. Whoever still gave it something would be ended by it on the spot, with exit
+                code 1 and without a word.
         """
+        if died := own_that_died():
+            raise EngineError(expected("Ray", "to run on", f"no {died[0]} any more"))
         with self._lock:
             worker = min(self._in_hand, key=self._busy)
             self._in_hand[worker] += 1

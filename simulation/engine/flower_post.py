@@ -75,6 +75,8 @@ class Post:
             if answer is not None:
                 state.store_message_res(answer)
                 self._answered.set()
+            # Its arrays lie in Ray's memory: whoever gives them back there when Ray has died is ended by it on the spot.
+            del answer
 
 
 def _next(answers: Messages) -> Message | None:

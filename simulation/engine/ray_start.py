@@ -252,11 +252,15 @@ def what_is_dead() -> str | None:
     """What of Ray's has died, and where its logs are; None if nothing has, or while it is being started or stopped."""
     if not ray_is_up():
         return None
-    own = _own_processes()
-    died = [name for name, process in own.items() if process.poll() is not None]
+    own, died = _own_processes(), own_that_died()
     if not died and (own or machines_alive()):
         return None
     return f"{f'its {died[0]} has ended' if died else 'no machine is left'}; the logs in {where_logs_are()}"
+
+
+def own_that_died() -> list[str]:
+    """Names of the processes of a Ray of our own that have ended."""
+    return [name for name, process in _own_processes().items() if process.poll() is not None]
 
 
 def _own_processes() -> dict[str, Any]:
