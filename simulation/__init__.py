@@ -26,5 +26,5 @@ os.environ.setdefault("RAY_prestart_worker_first_driver", "false")
 # A late call of Flower's, after Ray was stopped, would start another Ray, which listens to everybody.
 os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
 # When its raylet has died, Ray ends a process at once and without a word whose parent has ended too, as that of a run
-# has which was left in the background. It looks for this process instead; in a worker the raylet has named itself.
+# which was left in the background. It looks for this process instead; in a worker the raylet has named itself.
 os.environ.setdefault("RAY_RAYLET_PID", str(os.getpid()))

@@ -75,7 +75,7 @@ class Post:
             if answer is not None:
                 state.store_message_res(answer)
                 self._answered.set()
-            # Its arrays lie in Ray's memory: whoever gives them back there when Ray has died is ended by it on the spot.
+            # Its arrays lie in Ray's memory: whoever gives them back when Ray has died is ended by it on the spot.
             del answer
 
 

@@ -95,7 +95,7 @@ def test_an_encrypted_copy_says_what_the_plain_one_says(text, caplog):
 def test_another_key_is_refused_and_the_copy_stays(text):
     root, config = text
     spec = prepare_population(config, 0, None, storage_key=str(root / "key"))
-    said = "expected the storage key of fingerprint .* set --data.cache-dir to another folder, or empty this one"
+    said = "--storage.key: expected the key of fingerprint .*, found another one; with --data.cache-dir"
     with pytest.raises(ConfigError, match=said):
         prepare_population(config, 0, None, storage_key=str(root / "other"))
     elsewhere = replace(config, cache_dir=root / "another cache")  # as the message says
