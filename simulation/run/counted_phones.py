@@ -1,4 +1,4 @@
-"""Whose words a run counts, and whom it measures: at most so many of each, drawn by the seed."""
+"""Whose words a run counts, and whom it measures: no more of each than the settings say, drawn by the seed."""
 
 import numpy as np
 from numpy.typing import NDArray

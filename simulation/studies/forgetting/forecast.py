@@ -11,6 +11,7 @@ from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.ledger_lines import decode_labels, life_begins, read_ledger
 from server_strategy.privacy.ledger_paths import way_to
 from server_strategy.privacy.ledger_reading import plan_on_record, recompute
+from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.rounded_up import Bound
 from server_strategy.state import branch, leaf
 from simulation.config import RunConfig
@@ -87,7 +88,6 @@ def forecast_of(config: RunConfig, root: Path, request: Request | None) -> Forec
     Raises:
         InputError, CheckpointError: the run's records are missing or damaged, or too few phones are left.
     """
-    from simulation.run.account_room import require_room_to_go_back
     from simulation.run.going_back import where_it_goes_on
     from simulation.run.preparation import settle
 
@@ -111,12 +111,6 @@ def forecast_of(config: RunConfig, root: Path, request: Request | None) -> Forec
     spent = recompute(directory.ledger, release, prepared.plan.mechanism, line=head, everything=True)
     rho, is_over = spent["zcdp_rho"], then.rounds_completed >= config.rounds or then.stopped_early is not None
     most = None if rho is None or plan.zcdp_rho is None else plan.epsilon_of(rho + plan.zcdp_rho)
-    no_room: AccountError | None = None
-    if not is_over:
-        try:
-            require_room_to_go_back(config, plan, str(at.newest.about["salt"]), rho or 0.0)
-        except AccountError as error:
-            no_room = error
     then_words, now_words = (
         one["vocabulary"] for one in (at.newest.about["fingerprint"], at.stored.about["fingerprint"])
     )
@@ -137,8 +131,19 @@ def forecast_of(config: RunConfig, root: Path, request: Request | None) -> Forec
         other_words=then_words != now_words,
         words_with_noise=plan.vocabulary is not None,
         repeatable=plan.mechanism is not None and plan.noise_source == "seeded",
-        no_room=no_room,
+        no_room=None if is_over else _no_room(config, plan, str(at.newest.about["salt"]), rho or 0.0),
     )
+
+
+def _no_room(config: RunConfig, plan: PrivacyPlan, salt: str, rho: float) -> AccountError | None:
+    """Why the account does not hold what the run would come to; None if it does, or if there is none."""
+    from simulation.run.account_room import require_room_to_go_back
+
+    try:
+        require_room_to_go_back(config, plan, salt, rho)
+    except AccountError as error:
+        return error
+    return None
 
 
 def print_forecast(out: TextIO, root: Path, found: Forecast) -> None:
