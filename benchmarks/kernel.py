@@ -123,7 +123,7 @@ def main(cell: str, what: str = "all", repeats: str = "12", kernel: str = "auto"
         measured = compare_with_autodiff(shape, whole, int(repeats))
         print(json.dumps({"cell": cell, **measured}))
         return
-    chosen = chosen_kernel(KERNELS[kernel], shape.cell)
+    chosen = chosen_kernel(KERNELS[kernel], shape)
     trainer = make_trainer(shape, kernel=chosen)
     measured = {"all": kernel_alone, "phone": training_alone}[what](trainer, whole, int(repeats))
     print(json.dumps({"cell": cell, "kernel": chosen, **measured}))

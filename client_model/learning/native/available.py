@@ -2,18 +2,24 @@
 
 from functools import cache
 
-from client_model.learning.cells.base import Cell
+from client_model.learning.cells.base import Cell, CellSizes
 from client_model.learning.cells.cifg import Cifg
 from client_model.learning.cells.gru import Gru
 from client_model.learning.cells.lstm import Lstm
 from client_model.learning.cells.stacked import Stacked
 
 CELLS: dict[type, int] = {Cifg: 0, Stacked: 0, Gru: 1, Lstm: 2}  # as sizes.h numbers them
+LARGEST = 2**16  # width and units at most, as training_module.c has it
 
 
 def has_cell(cell: Cell) -> bool:
     """Whether the kernel trains a cell; of somebody's own, which may be derived from one of these, it knows nothing."""
     return type(cell) in CELLS
+
+
+def has_sizes(sizes: CellSizes) -> bool:
+    """Whether the kernel trains cells as large as this."""
+    return max(sizes.embedding, sizes.units) <= LARGEST
 
 
 @cache
