@@ -9,6 +9,7 @@ from client_model.learning.cells.lstm import Lstm
 from client_model.learning.cells.stacked import Stacked
 
 CELLS: dict[type, int] = {Cifg: 0, Stacked: 0, Gru: 1, Lstm: 2}  # as sizes.h numbers them
+INTERFACE = 1  # of module.c, which says when it is raised
 LARGEST = 2**16  # width and units at most, as training_module.c has it
 
 
@@ -24,12 +25,12 @@ def has_sizes(sizes: CellSizes) -> bool:
 
 @cache
 def is_built() -> bool:
-    """Whether it was built when Typefleet was installed."""
+    """Whether it was built when Typefleet was installed, and not from an earlier state of a checkout."""
     try:
-        import client_model.learning.native.kernel  # noqa: F401
+        from client_model.learning.native import kernel
     except ImportError:
         return False
-    return True
+    return bool(getattr(kernel, "INTERFACE", None) == INTERFACE)
 
 
 @cache

@@ -91,7 +91,9 @@ INLINE void block_logits(const output_layer *layer, const output_block *block, i
     }
 }
 
-/* Raise the references of tokens whose logits in this block are too far above them, and scale down what came before. */
+/* Raise the references of tokens whose logits in this block are too far above them, and scale down what came before.
+   A token with nothing but -inf in the first block keeps that as its reference, and no number comes of it, where
+   TensorFlow's may be finite: only weights from elsewhere have such a bias. */
 FUNCTION void lift(const output_block *block, int width, int word, int token, int columns, const float *highest)
 {
     for (int j = 0; j < columns; j += LANES) {
