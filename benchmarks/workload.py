@@ -67,7 +67,7 @@ def flop_per_token(shape: ModelShape) -> float:
 
 
 def spelled_words(number: int) -> list[str]:
-    """Made-up tokens; as many begin alike as in English, where a word shares its first letter with 8 % of the others."""
+    """Made-up tokens; as many begin alike as in English, where a word shares its first letter with 8 % of all."""
     return [f"{'abcdefghijklm'[word % 13]}{word}" for word in range(number)]
 
 
