@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from client_model.config import NATIVE, TENSORFLOW, Kernel, WantedKernel
-from client_model.learning.cells.base import Cell
+from client_model.learning.language_model import model_shape
 from client_model.learning.native.available import is_built
 from client_model.learning.trainers import chosen_kernel
 from simulation.config import RunConfig
@@ -65,7 +65,8 @@ def with_kernel(config: RunConfig, parts: Parts, begun: Path | None) -> RunConfi
         begun: folder of the run that goes on, or that they are of; None: it is a new one.
 
     Raises:
-        ConfigError: there is no such kernel on this machine, also where it is the run's own, or it has not the cell.
+        ConfigError: there is no such kernel on this machine, also where it is the run's own, or it has not the cell, or
+            not in this size.
     """
     wanted: WantedKernel = config.engine.kernel
     if wanted == "auto" and begun is not None and RunDirectory(begun).config.exists():
@@ -75,8 +76,8 @@ def with_kernel(config: RunConfig, parts: Parts, begun: Path | None) -> RunConfi
         without = command("scripts/simulate.py", "--resume", begun, "--engine.kernel", TENSORFLOW)
         found = "none" if _is_over(RunDirectory(begun), config.rounds) else f"none; {without} goes on without it"
         raise ConfigError(expected(RunDirectory(begun).config, what, found))
-    cell: Cell = parts.cell or config.model.make_cell()
-    return replace(config, engine=replace(config.engine, kernel=chosen_kernel(wanted, cell)))
+    shape = model_shape(config.model, cell=parts.cell)
+    return replace(config, engine=replace(config.engine, kernel=chosen_kernel(wanted, shape)))
 
 
 def for_reading(config: RunConfig) -> RunConfig:

@@ -1,7 +1,7 @@
 /* `client_model.learning.native.kernel`: the Python module around the variants; see kernel.pyi for its functions.
  *
- * It keeps no state, and gives Python's lock back while it computes. Python 3.11's limited API, so that one build
- * serves every later Python as well.
+ * It keeps no state, and gives Python's lock back while it computes, but in `elementary` and `prepare_scoring`, which
+ * are short. Python 3.11's limited API, so that one build serves every later Python as well.
  */
 #include "arguments.h"
 
@@ -201,10 +201,19 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* Raised here and in available.py with every change of what a function is given or of what that means: arguments, the
+   order of weights, numbers of cells. So a module that was built before the change is never used after it. */
+enum { INTERFACE = 1 };
+
+static int add_constants(PyObject *module) { return PyModule_AddIntConstant(module, "INTERFACE", INTERFACE); }
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)add_constants}, {0, NULL}};
+
 static struct PyModuleDef definition = {
     .m_base = PyModuleDef_HEAD_INIT,
     .m_name = "client_model.learning.native.kernel",
     .m_methods = methods,
+    .m_slots = slots,
 };
 
 PyMODINIT_FUNC PyInit_kernel(void) { return PyModuleDef_Init(&definition); }
