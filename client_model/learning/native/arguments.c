@@ -96,7 +96,7 @@ int take_memory(PyObject *object, const char *where, size_t floats, array *into)
 {
     if (!take_float_vector(object, where, -1, 1, into)) return 0;
     if ((size_t)into->view.shape[0] >= floats) return 1;
-    PyErr_Format(PyExc_ValueError, "%s: expected %zu floats or more, found %zd", where, floats, into->view.shape[0]);
+    PyErr_Format(PyExc_ValueError, "%s: expected at least %zu floats, found %zd", where, floats, into->view.shape[0]);
     return 0;
 }
 
