@@ -16,11 +16,11 @@ typedef struct {
     const int32_t *rows;
 } batch;
 
-/* In training all n tokens are kept; in scoring the `place` of a step is one of two, in turns, and n below is twice the
- * rows of the first step, but for outputs.
+/* In training all n tokens are kept. In scoring each step takes the place of the one before, row by row, and n below is
+ * the rows of the first step, but for outputs.
  */
 typedef struct {
-    int in_turns;       /* rows of the first step, in scoring; 0 in training */
+    int in_place;       /* rows of the first step, in scoring; 0 in training */
     float *gates;       /* [n, G U]: sums that go into the gates, then their values, then the gradients of the sums */
     float *memory;      /* [n, U]: what a step hands on within the cell; `hidden` itself where they are one */
     float *saved;       /* [n, U]: see cell_lanes */
@@ -46,7 +46,7 @@ INLINE step step_after(step now, batch b, const layer_trace *trace)
         .place_before = now.place,
     };
     next.rows = next.t < b.steps ? b.rows[next.t] : 0;
-    next.place = trace->in_turns ? (size_t)(next.t % 2) * (size_t)trace->in_turns : next.token;
+    next.place = trace->in_place ? 0 : next.token;
     return next;
 }
 
@@ -94,21 +94,21 @@ FUNCTION layer_scratch scratch_in(arena *w, model_sizes s, int tokens, int rows)
     return made;
 }
 
-/* in_turns: see layer_trace. */
-FUNCTION layer_trace trace_in(arena *w, model_sizes s, int tokens, int in_turns)
+/* in_place: see layer_trace. */
+FUNCTION layer_trace trace_in(arena *w, model_sizes s, int tokens, int in_place)
 {
     const cell_traits of = cell_of(s)->traits;
-    const size_t n = in_turns ? 2 * (size_t)in_turns : (size_t)tokens;
+    const size_t n = (size_t)(in_place ? in_place : tokens);
     const size_t units = (size_t)s.units, across = (size_t)of.gates * units;
-    layer_trace made = {.in_turns = in_turns};
+    layer_trace made = {.in_place = in_place};
     made.gates = take(w, n * across);
     made.hidden = take(w, n * units);
     made.outputs = take(w, (size_t)tokens * (size_t)s.width);
     made.memory = of.memory_is_hidden ? made.hidden : take(w, n * units);
     made.saved = take(w, n * units);
-    made.d_recurrent = of.product_apart && !in_turns ? take(w, n * across) : made.gates;
+    made.d_recurrent = of.product_apart && !in_place ? take(w, n * across) : made.gates;
     made.kernel.panels = take(w, packed_floats(recurrent_width(s), (int)across));
-    made.back.panels = in_turns ? NULL : take(w, packed_floats((int)across, recurrent_width(s)));
+    made.back.panels = in_place ? NULL : take(w, packed_floats((int)across, recurrent_width(s)));
     return made;
 }
 
@@ -117,8 +117,8 @@ INLINE void input_sums(
     model_sizes s, const layer_weights *weights, layer_trace *trace, const layer_scratch *scratch, batch b, step now,
     const float *x)
 {
-    const int across = gates_of(s) * s.units, rows = trace->in_turns ? now.rows : b.tokens;
-    if (!trace->in_turns && now.t) return;
+    const int across = gates_of(s) * s.units, rows = trace->in_place ? now.rows : b.tokens;
+    if (!trace->in_place && now.t) return;
     product(
         trace->gates + now.place * (size_t)across, across, x + now.token * (size_t)s.width, s.width, rows,
         &scratch->other, weights->gate_bias, 0);

@@ -133,7 +133,7 @@ def test_losses_of_a_sentence_are_the_same_bits_beside_any_others(cell):
 
 
 @each_cell
-def test_what_scoring_keeps_of_two_steps_gives_the_losses_of_training(cell):
+def test_scoring_keeps_one_step_and_gives_the_losses_of_training(cell):
     shape = shape_of(cell)
     batches, weights = phone(shape, [5, 5, 4, 3, 3, 1, 1], 4), some_weights(shape)
 
