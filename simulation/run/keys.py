@@ -67,7 +67,7 @@ SUMMARY = (
     Keys(("baseline_training_phones",), "how many phones may train", SCHEDULE),
     Keys(_PRIVACY, "the cost", COST),
     Keys(("noise_source",), "whether the noise may be repeated", SETTINGS),
-    Keys(("kernel",), "what trained phones", SETTINGS),
+    Keys(("kernel", "kernel_bits"), "what trained phones", SETTINGS),
     Keys(("weights_sha256",), "the digest of the weights", RELEASES),
 )
 
@@ -85,7 +85,7 @@ ROUNDS = (
     Keys(("round", "completed", "reports", *_FUNNEL, *_BUFFERED, *_STEPPED), "the funnel", SCHEDULE),
     Keys(("zcdp_rho", "epsilon", "epsilon_is_of"), "the cost so far", COST),
     Keys(("clip_norm", "weights_sha256"), "the clip norm, and the digest of the weights", RELEASES),
-    Keys(("kernel",), "what trained the round's phones", SETTINGS),
+    Keys(("kernel", "kernel_bits"), "what trained the round's phones", SETTINGS),
 )
 
 PARTICIPATION = (
@@ -168,7 +168,7 @@ CHECKPOINTS = (
         "how often phones were forgotten, and the hash of their record",
         SCHEDULE,
     ),
-    Keys(("about.kernel",), "what trained phones", SETTINGS),
+    Keys(("about.kernel", "about.kernel_bits"), "what trained phones", SETTINGS),
     Keys(("about.fingerprint.settings.*",), "the settings, the seed among them", SECRETS),
     Keys(("tokens_by_phone",), "tokens that each phone trained on", ONE_PHONE),
     Keys(("strategy/participation/*",), "how often each phone took part, and when last", ONE_PHONE),

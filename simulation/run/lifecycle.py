@@ -37,7 +37,7 @@ from simulation.run.forgotten import read_requests, take_over
 from simulation.run.going_back import GoesOn, leave_phones_behind, state_at_the_start, where_it_goes_on
 from simulation.run.going_on import (
     ELSEWHERE,
-    KERNEL,
+    about_kernel,
     another_kernel,
     has_another_kernel,
     is_over,
@@ -321,7 +321,7 @@ def checkpoint(run: Run, forget_noise: bool = False, *, keep_all: bool = False) 
     about = {
         "fingerprint": fingerprint(run.prepared),
         "salt": run.salt,
-        KERNEL: None if behind else run.prepared.task.kernel,
+        **about_kernel(run.prepared, behind=behind),
         "began": dict(run.began),
         "totals": asdict(run.totals),
         "held_out": run.held_out,
