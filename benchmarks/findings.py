@@ -138,30 +138,36 @@ class Figures:
                 yield from self._textbook(of, group, cell_and_workers[0])
 
     def _one_simulation(self, of: str, group: str, cell: str, workers: int) -> Iterator[Figure]:
-        (found,), name = self._measured[of], f"{cell}, {workers} {'worker' if workers == 1 else 'workers'}"
-        rates, short = found["tokens_per_s"], f"{cell}, {workers}"
+        rows, name = self._measured[of], f"{cell}, {workers} {'worker' if workers == 1 else 'workers'}"
+        rates, short = [rate for row in rows for rate in row["tokens_per_s"]], f"{cell}, {workers}"
         yield self._figure(of, group, f"{name}: training", "tokens/s", rates)
         kernel = self._measured.get(f"kernel {cell}")
         if kernel is not None:
             cores = {1: "of the limit of a core", 2: "of the limit of two cores"}[workers]
-            limit = workers * median(map(_limit, kernel))
+            limits = _beside(rows, [workers * _limit(row) for row in kernel])
             products, alone = (
-                workers * median(row[key] for row in kernel) for key in ("products_tokens_per_s", "kernel_tokens_per_s")
+                _beside(rows, [workers * row[key] for row in kernel])
+                for key in ("products_tokens_per_s", "kernel_tokens_per_s")
             )
-            yield self._figure(of, group, f"  {cell}: {cores}", "share", [rate / limit for rate in rates])
+            in_hosts = [
+                times
+                for row, of_all in zip(rows, alone, strict=True)
+                for times in _times_in_hosts(row, of_all / workers)
+            ]
+            yield self._figure(of, group, f"  {cell}: {cores}", "share", _shares(rows, limits))
             for name_of_share, unit, values in (
-                (f"  {short}: of products alone", "share", [rate / products for rate in rates]),
-                (f"  {short}: of kernels alone", "ratio", [rate / alone for rate in rates]),
-                (f"  {short}: phone in a host / alone", "ratio", _times_in_hosts(found, alone / workers)),
+                (f"  {short}: of products alone", "share", _shares(rows, products)),
+                (f"  {short}: of kernels alone", "ratio", _shares(rows, alone)),
+                (f"  {short}: phone in a host / alone", "ratio", in_hosts),
             ):
                 yield self._figure(of, group, name_of_share, unit, values, less_is_better="host" in name_of_share)
         if cell == "cifg" and workers == 2:
-            both = median(self._column("two kernels", "tokens_per_s"))
-            yield self._figure(of, group, f"  {short}: of two kernels at once", "ratio", [r / both for r in rates])
+            both = _beside(rows, self._column("two kernels", "tokens_per_s"))
+            yield self._figure(of, group, f"  {short}: of two kernels at once", "ratio", _shares(rows, both))
         workers_s = [workers * SENTENCES * TOKENS / rate for rate in rates]
         for name_of_time, values in (
             ("worker seconds a phone", workers_s),
-            ("processor time", found["cpu_s_a_phone"]),
+            ("processor time", [value for row in rows for value in row["cpu_s_a_phone"]]),
         ):
             yield self._figure(of, group, f"  {short}: {name_of_time}", "s", values, less_is_better=True)
 
@@ -178,7 +184,8 @@ class Figures:
         yield self._figure(of, group, f"{cell}, textbook: processor time", "s", cpu, less_is_better=True)
         ours = self._measured.get(f"simulation {cell} 2")
         if ours is not None:
-            times = [value / median(ours[0]["cpu_s_a_phone"]) for value in cpu]
+            own = median(value for row in ours for value in row["cpu_s_a_phone"])
+            times = [value / own for value in cpu]
             yield self._figure(of, group, f"  {cell}, textbook: times ours", "ratio", times)
 
     def _default_run(self) -> Iterator[Figure]:
@@ -246,6 +253,16 @@ def _beside_tensorflow(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str,
         yield "TensorFlow's kernel, training", "tokens/s", beside
         gains = [row["kernel_tokens_per_s"] / of_it for row, of_it in zip(rows, beside, strict=True)]
         yield "  native kernel, of TensorFlow's", "ratio", gains
+
+
+def _beside(rows: Sequence[object], others: Sequence[float]) -> Sequence[float]:
+    """For each row what was measured in the same repetition; where those were not in turns, the median for all."""
+    return others if len(others) == len(rows) else [median(others)] * len(rows)
+
+
+def _shares(rows: Sequence[Mapping[str, Any]], of_each: Sequence[float]) -> list[float]:
+    """The rates of all rounds of all rows, each divided by the number of its row."""
+    return [rate / whole for row, whole in zip(rows, of_each, strict=True) for rate in row["tokens_per_s"]]
 
 
 def _times_in_hosts(found: Mapping[str, Any], alone: float) -> list[float]:

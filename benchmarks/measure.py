@@ -1,6 +1,7 @@
 """Run a command and measure its whole tree of processes, from outside and the same way for all."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -13,11 +14,15 @@ from typing import Any
 
 import psutil
 
+from simulation.engine.memory import peak_rss_of
 from typefleet.errors import MachineError, expected
 
 ROOT = Path(__file__).resolve().parents[1]
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # numpy's BLAS
-_SAMPLE_S = 0.1
+_LOOK_S = 0.02  # from one look at the lines to the next
+# From one look at the processes to the next, which takes milliseconds of a core from what is measured: often while
+# processes come and go, and seldom once they are there, but for each line.
+_STARTING_S, _PLAYING_S = 0.1, 1.0
 
 
 class BenchmarkError(MachineError):
@@ -78,7 +83,7 @@ class _Tree:
             processes = []
         for process in processes:
             try:
-                times, rss = process.cpu_times(), process.memory_info().rss
+                times, rss = process.cpu_times(), peak_rss_of(process.pid) or process.memory_info().rss
                 self.seconds[process.pid] = times.user + times.system
                 if process.pid == self.root.pid:
                     self.driver_peak_rss = max(self.driver_peak_rss, rss)
@@ -125,18 +130,19 @@ def measure(command: list[str], lines: Path, timeout_s: float) -> Measured:
     log = lines.parent.with_suffix(".log")
     with log.open("w") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=own_environment(), stdout=output, stderr=subprocess.STDOUT)
-        tree = _Tree(psutil.Process(process.pid))
+        tree, sampled = _Tree(psutil.Process(process.pid)), -math.inf
         while process.poll() is None:
-            seconds = tree.sample()
-            done = lines.read_text().count("\n") if lines.exists() else 0
-            if done and not found.cpu_s_at_round:
-                found.first_round_s = time.monotonic() - began
-            found.cpu_s_at_round += [seconds] * (done - len(found.cpu_s_at_round))
-            if time.monotonic() - began > timeout_s:
+            now, done = time.monotonic(), _lines_in(lines)
+            new = done - len(found.cpu_s_at_round)
+            if new or now - sampled > (_PLAYING_S if done else _STARTING_S):
+                seconds, sampled = tree.sample(), now
+                found.first_round_s = found.first_round_s or (now - began if done else 0.0)
+                found.cpu_s_at_round += [seconds] * new
+            if now - began > timeout_s:
                 process.terminate()
                 process.wait()
                 break
-            time.sleep(_SAMPLE_S)
+            time.sleep(_LOOK_S)
     found.whole_s = time.monotonic() - began
     if process.returncode != 0:
         end = " / ".join(log.read_text().splitlines()[-8:])
@@ -144,6 +150,10 @@ def measure(command: list[str], lines: Path, timeout_s: float) -> Measured:
     found.rounds = [json.loads(line) for line in lines.read_text().splitlines()]
     found.driver_peak_rss, found.worker_peak_rss = tree.driver_peak_rss, tree.worker_peak_rss
     return found
+
+
+def _lines_in(file: Path) -> int:
+    return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
 def module_json(*arguments: str, timeout_s: float = 600) -> dict[str, Any]:

@@ -8,14 +8,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 from benchmarks.machine import cores_of_others, load_at_start, machine_facts
 from benchmarks.measure import ONE_THREAD, ROOT, BenchmarkError, Measured, measure, module_json, own_environment
-from benchmarks.workload import SENTENCES, TOKENS, Simulated, simulate_flags, write_messages
+from benchmarks.workload import SENTENCES, TOKENS, Simulated, simulate_flags, vocabulary_of, write_messages
 from typefleet.errors import expected
 
 _TIMEOUT_S = 900.0
+_ROUNDS_THAT_COUNT = 3  # of a simulation; its first ones fill caches and memory
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ FULL = Sizes(
     cells=("cifg", "lstm"),
     start_up=_START_UP,
     simulated={("cifg", 1): 90, ("cifg", 2): 180, ("lstm", 2): 100},
-    tiny_rounds={"tiny": (400, 5), "50 rounds": (200, 50), "5,000 phones": (5000, 3)},
+    tiny_rounds={"tiny": (2000, 5), "50 rounds": (200, 50), "5,000 phones": (5000, 3)},
     textbook_cells=("cifg", "lstm"),
     textbook=30,
     fleets={1_000_000: 3, 10_000_000: 1},
@@ -60,12 +62,12 @@ QUICK = Sizes(
     repetitions=3,
     kernel_repeats=6,
     work=80,
-    tiny=400,
+    tiny=2000,
     held_out=64,
     cells=("cifg", "lstm"),
     start_up=_START_UP,
     simulated={("cifg", 1): 40, ("cifg", 2): 80, ("lstm", 2): 40},
-    tiny_rounds={"tiny": (400, 5)},
+    tiny_rounds={"tiny": (2000, 5)},
     textbook_cells=("cifg",),
     textbook=8,
     fleets={1_000_000: 3},
@@ -92,8 +94,9 @@ SMOKE = Sizes(
 class Benchmark:
     """Runs the measurements in a scratch folder and keeps what they found.
 
-    What is one process is repeated by starting another, each time after the others of the same repetition, so that a
-    machine whose pace changes shows in the range. A simulation's rounds after the first are its repetitions.
+    What is one process, or a simulation that stands beside it, is repeated by starting another, each time after the
+    others of the same repetition, so that a machine whose pace changes shows in the range, and not in a ratio of two.
+    Of other simulations the rounds after the first are the repetitions.
     """
 
     def __init__(self, folder: Path, sizes: Sizes, say: Callable[[str], None]) -> None:
@@ -110,10 +113,9 @@ class Benchmark:
         write_messages(self._work, self.sizes.work + self.sizes.held_out)
         if self.sizes.tiny_rounds:
             write_messages(self._tiny, self.sizes.tiny + self.sizes.held_out, sentences=1, words=1)
+            copyfile(vocabulary_of(self._work), vocabulary_of(self._tiny))  # the model is the same
         for repetition in range(1, self.sizes.repetitions + 1):
             self._processes(repetition)
-        for (cell, workers), phones in self.sizes.simulated.items():
-            self._step(f"simulation {cell} {workers}", partial(self._simulation, cell, workers, phones))
         self._step("scoring cifg 2", self._scoring)
         self._step("default run", self._default_run)
         for cell in self.sizes.textbook_cells:
@@ -127,7 +129,10 @@ class Benchmark:
         of = f", {repetition} of {self.sizes.repetitions}"
         for cell in self.sizes.cells:
             self._step(f"kernel {cell}", partial(self._kernel, cell), of)
-        self._step("two kernels", self._two_kernels, of)
+        for (cell, workers), phones in self.sizes.simulated.items():
+            self._step(f"simulation {cell} {workers}", partial(self._simulation, repetition, cell, workers, phones), of)
+            if (cell, workers) == ("cifg", 2):
+                self._step("two kernels", self._two_kernels, of)
         self._step("start-up", partial(self._start_up, repetition), of)
         for phones, repetitions in self.sizes.fleets.items():
             if repetition <= repetitions:
@@ -148,7 +153,11 @@ class Benchmark:
         command = [sys.executable, "-m", "benchmarks.kernel", "cifg", "phone", str(5 * self.sizes.kernel_repeats)]
         settings: dict[str, Any] = {"cwd": ROOT, "env": own_environment() | ONE_THREAD, "stdout": subprocess.PIPE}
         pair = [subprocess.Popen(command, stderr=subprocess.DEVNULL, **settings) for _ in range(2)]
-        ends = [process.communicate(timeout=_TIMEOUT_S)[0].splitlines() for process in pair]
+        try:
+            ends = [process.communicate(timeout=_TIMEOUT_S)[0].splitlines() for process in pair]
+        finally:
+            for process in pair:  # that still runs because the other one failed
+                process.kill()
         if any(process.returncode for process in pair):
             raise BenchmarkError(expected("two kernels at once", "both to end well", "a failure of one"))
         printed = [json.loads(lines[-1]) for lines in ends]
@@ -172,11 +181,11 @@ class Benchmark:
         measured = measure(command, output / "rounds.jsonl", _TIMEOUT_S)
         return asdict(measured) | {"start_up_s": measured.start_up_s, "scoring_first_s": _scoring_first_s(output)}
 
-    def _simulation(self, cell: str, workers: int, phones: int) -> dict[str, Any]:
+    def _simulation(self, repetition: int, cell: str, workers: int, phones: int) -> dict[str, Any]:
         """Training: a round before what counts, and one after it, which is scored as well."""
-        rounds = self.sizes.repetitions + 2
+        rounds = _ROUNDS_THAT_COUNT + 2
         of = self._of(cell=cell, workers=workers, phones=phones, rounds=rounds, scores_every=rounds)
-        found = self._simulate(f"simulation {cell} {workers}", self._work, of)
+        found = self._simulate(f"simulation {cell} {workers} {repetition}", self._work, of)
         trained = replace(found, rounds=found.rounds[:-1], cpu_s_at_round=found.cpu_s_at_round[:-1])
         return asdict(found) | _rates(trained, SENTENCES * TOKENS)
 

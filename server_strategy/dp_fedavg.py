@@ -53,7 +53,7 @@ from server_strategy.cohorts import CohortSource, RoundPlan, check_plan
 from server_strategy.config import CohortConfig
 from server_strategy.fit_together import check_goal, check_noise, plan_of
 from server_strategy.model_versions import ModelVersions, shaped_like
-from server_strategy.node_messages import connected_nodes, dealt_out, num_weights_of
+from server_strategy.node_messages import connected_nodes, dealt_out, num_weights_of, with_one_left
 from server_strategy.optimizers.base import ServerOptimizer
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.optimizers.door import OPTIMIZERS
@@ -157,6 +157,7 @@ class DPFedAvg(Strategy):
         self._arrays: ArrayRecord | None = None
         self._round_plan: RoundPlan | None = None
         self._released_now = False
+        self._sent = 0  # messages of the round at hand
 
     @property
     def releases(self) -> int:
@@ -258,7 +259,9 @@ class DPFedAvg(Strategy):
         )
         most = self._phones_per_message
         line = Line(grid, connected_nodes(grid), self._ttl, num_weights_of(arrays))
-        return train_messages(current, plan, self._versions, self._aggregator, line, phones_per_message=most)
+        messages = train_messages(current, plan, self._versions, self._aggregator, line, phones_per_message=most)
+        self._sent = len(messages)
+        return messages
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -295,6 +298,7 @@ class DPFedAvg(Strategy):
             few = came.too_few(self._least, asked=len(plan.reporters))
             return few or self._releases.may_learn(server_round, came)
 
+        replies = with_one_left(replies, self._sent, lambda: self._releases.draw_ahead(num_weights))
         came = self._aggregator.join(replies, Asked(plan.reporters, num_weights, may_learn))
         if came.stayed_hidden:
             self.ledger.was_hidden()

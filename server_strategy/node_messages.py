@@ -1,6 +1,6 @@
 """What a strategy says to Flower's nodes: which there are, and whose message is whose."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from flwr.app import ArrayRecord, Message, RecordDict
@@ -34,6 +34,23 @@ def dealt_out(kind: str, contents: Sequence[RecordDict], nodes: Sequence[int], *
         Message(content, dst_node_id=nodes[index % len(nodes)], message_type=kind, ttl=ttl_s)
         for index, content in enumerate(contents)
     ]
+
+
+def with_one_left(replies: Iterable[Message], sent: int, then: Callable[[], None]) -> Iterator[Message]:
+    """The replies as they come, each let go of before the next one is waited for.
+
+    Args:
+        replies: to messages.
+        sent: how many messages.
+        then: is done once when one reply is still to come, and processors begin to be idle; never if one was sent.
+    """
+    left = sent
+    for reply in replies:  # `enumerate` would keep it
+        left -= 1
+        if left == 1:
+            then()
+        yield reply
+        del reply
 
 
 def num_weights_of(arrays: ArrayRecord) -> int:

@@ -38,6 +38,7 @@ from server_strategy.privacy.rounded_up import Bound
 from server_strategy.round_replies import RoundReplies
 from server_strategy.state import State, StateError, branch, leaf, leaves_of
 from server_strategy.update_sum import FRACTION_BITS, to_float
+from typefleet.at_once import at_once
 from typefleet.errors import expected
 
 REPEATED_WITH_ANOTHER_SUM = (
@@ -175,6 +176,15 @@ class Releases:
         labels = self._labels(came.participants)
         return None if self.ledger.ask(server_round, labels, came.vectors_digest, spent) else REPEATED_WITH_ANOTHER_SUM
 
+    def draw_ahead(self, num_weights: int) -> None:
+        """Begin to draw the noise of the next release, beside what the caller does: it does not depend on the sum.
+
+        Args:
+            num_weights: of the sum.
+        """
+        if isinstance(self.protected_sum, ProtectedSum):
+            self.protected_sum.draw_ahead(num_weights)
+
     def next(self, server_round: int, arrays: ArrayRecord, came: RoundReplies) -> tuple[Weights, PrivacySpent] | None:
         """Make the next release: it is on record, durably, when this returns.
 
@@ -194,13 +204,14 @@ class Releases:
         if self.protected_sum.releases != self.made:
             raise RuntimeError(expected("a further release", "one after the last that went well", "another"))
         labels, clip_norm = self._labels(came.participants), self.protected_sum.clip_norm
-        below = came.totals(clip_norm).reports_below
-        if isinstance(self.protected_sum, ProtectedSum):
-            self.protected_sum.draw_ahead(len(came.total))
-        digest = digest_of_sum(  # meanwhile
-            self._digest_key, came.total, clip_norm=clip_norm, reports=len(came.reported), reports_below=below
+        below, reports = came.totals(clip_norm).reports_below, len(came.reported)
+        self.draw_ahead(len(came.total))
+        digest = at_once(
+            lambda: digest_of_sum(
+                self._digest_key, came.total, clip_norm=clip_norm, reports=reports, reports_below=below
+            )
         )
-        line = self.ledger.line_of(server_round, labels, digest)
+        line = None if self.ledger.is_at_its_end else self.ledger.line_of(server_round, labels, digest.result())
         again = None if line is None else self._again(line, arrays, came, below)
         if again is not None:
             return again
@@ -213,7 +224,7 @@ class Releases:
             self.permit(spent)
         weights, state = self._next_weights(arrays, came, below, self.ledger.attempt(None))
         led_to = weights_digest(weights)
-        self.ledger.record(server_round, labels, spent, Binding(digest, led_to))
+        self.ledger.record(server_round, labels, spent, Binding(digest.result(), led_to))
         self._count(came.participants, state, led_to)
         return weights, spent
 

@@ -14,6 +14,9 @@ from server_strategy.node_messages import dealt_out
 from server_strategy.protocol import TrainRequest
 
 _PHONES_A_MESSAGE = 1000  # about; what is lost with a worker, and the time without an answer, do not grow with a round
+# A message takes 15 to 20 ms of both sides, whatever is in it. So a round of little work has as few as there are nodes,
+# and one of much has more, which even out the pace of workers.
+_TOKENS_A_MESSAGE, _MOST_FOR_PACE = 50_000, 4  # some two seconds of a core; messages of a node
 
 
 def train_messages(
@@ -59,8 +62,9 @@ def train_requests(
         current: what all phones would be asked at once, had they all begun now.
         plan: who reports, from which round's weights, and what each update counts.
         versions: the weights of earlier rounds.
-        num_messages: at least one for each round, weight and group that there is, and about this many in all; a
-            multiple of it where messages would have more than a thousand phones.
+        num_messages: at least one for each round, weight and group that there is, and about this many in all; up to
+            four times as many where they would have more than 50,000 tokens, and any multiple of it where they would
+            have more than a thousand phones.
         phones_per_message: most phones in a message, whatever their number comes to; None to leave it to the above.
         groups: phones that may be added up with each other alone, all reporters in one of them; None: all with all.
     """
@@ -74,7 +78,9 @@ def train_requests(
     for began, weight, group in sorted(set(zip(started.tolist(), weights.tolist(), members.tolist(), strict=True))):
         own = (started == began) & (weights == weight) & (members == group)
         share = max(1, round(num_messages * float(own.mean())))
-        share *= -(-int(own.sum()) // (share * _PHONES_A_MESSAGE))
+        by_phones = -(-int(own.sum()) // (share * _PHONES_A_MESSAGE))
+        by_tokens = -(-int(plan.tokens[own].sum()) // (share * _TOKENS_A_MESSAGE))
+        share *= max(by_phones, min(by_tokens, _MOST_FOR_PACE))
         received = current.arrays if began == now else versions.of(began, current.arrays)
         for shard in balanced_shards(plan.reporters[own], plan.tokens[own], share, phones_per_message):
             request = replace(

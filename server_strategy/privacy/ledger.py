@@ -187,6 +187,11 @@ class PrivacyLedger:
         there = {"round": server_round, "participants": encode_labels(participants), "sum_digest": sum_digest}
         return line_with(self._entries, self._last, there)
 
+    @property
+    def is_at_its_end(self) -> bool:
+        """Whether nothing is on record after what the next release follows, so that it repeats none."""
+        return self._last == len(self._entries) - 1
+
     def has_round(self, server_round: int, released: bool = False) -> bool:
         """Whether a release of a round is on record in this life of the run, or a sum that may have been learnt."""
         return has_round(self._entries, server_round, released)
@@ -248,7 +253,7 @@ class PrivacyLedger:
 
     def _attempt(self, line: int | None) -> int:
         """How many lines of the same release are before a line; None: the one that is to be written."""
-        if line is not None or (self._last == len(self._entries) - 1 and self._is_one_way):
+        if line is not None or (self.is_at_its_end and self._is_one_way):
             return 0 if line is None else int(self._entries[line]["attempt"])
         return lines_of_release(self._entries, self._entries[self.head]["release"] + 1)
 

@@ -16,7 +16,7 @@ tests hold tree and adaptive clipping against the library's own.
 import collections
 import math
 import sys
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -35,6 +35,7 @@ from tensorflow_privacy.privacy.dp_query.no_privacy_query import NoPrivacySumQue
 
 from server_strategy.privacy.mechanisms.base import Draw, Mechanism, NoiseStream, sensitivity_of  # noqa: E402
 from server_strategy.privacy.noise_key import NoiseKey  # noqa: E402
+from typefleet.at_once import at_once  # noqa: E402
 from typefleet.errors import ConfigError, expected  # noqa: E402
 from typefleet.own_parts import calling  # noqa: E402
 
@@ -102,16 +103,16 @@ class KeyedSumQuery(GaussianSumQuery):  # type: ignore[misc]  # tensorflow-priva
     def draw_ahead(self, global_state: Any, shape: tuple[int, ...]) -> None:
         """Begin to draw what the noise of the next release's first tensor is made of, beside what the caller does.
 
-        The numbers are those that would be drawn then; if others are needed, they are drawn then.
+        The numbers are those that would be drawn then; if others are needed, they are drawn then. Asked again, it goes
+        on with what it has begun.
 
         Args:
             global_state: before the release.
             shape: of the tensor.
         """
         place = _Place(global_state.release, 0, 0, 0, tuple(shape))
-        thread = ThreadPoolExecutor(1)
-        self._ahead = place, thread.submit(self._drawn, place)
-        thread.shutdown(wait=False)  # it ends when it has drawn
+        if self._ahead is None or self._ahead[0] != place:
+            self._ahead = place, at_once(lambda: self._drawn(place))
 
     def get_noised_result(self, sample_state: Any, global_state: Any) -> tuple[Any, Any, dp_accounting.DpEvent]:
         """Add noise of the release to each tensor of the sum; returns (result, next state, event).

@@ -39,10 +39,11 @@ class EngineConfig:
     to 64. On the processor a number tries the same code, which is slower there than one phone after another. A resumed
     run keeps it."""
     devices_per_message: Annotated[int | None, Ge(1)] = None
-    """Most phones in one Flower message; by default the round is split evenly over hosts, in messages of at most about
-    a thousand."""
-    hosts_per_worker: Annotated[int, Ge(1)] = 4
-    """Flower nodes per worker; more gives smaller messages and evener loads."""
+    """Most phones in one Flower message; by default the round is split evenly over hosts, one message each, or up to
+    four where they would have more than 50,000 tokens, and none of more than about a thousand phones."""
+    hosts_per_worker: Annotated[int, Ge(1)] = 1
+    """Flower nodes per worker; more gives smaller messages, which cost more, and even out the loads of workers that
+    differ in pace."""
     checkpoint_every_rounds: Annotated[int, Ge(1)] = 5
     """Completed rounds from one checkpoint to the next; the last round always has one."""
     keep_checkpoints: Annotated[KeepCheckpoints, Ge(1)] = 3

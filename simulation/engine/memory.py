@@ -15,12 +15,17 @@ def peak_rss_bytes() -> int:
 
     Linux: VmHWM, since ru_maxrss starts at the size of the process that started this one.
     """
-    status = Path("/proc/self/status")
-    if status.exists():
-        (line,) = (li for li in status.read_text(encoding="ascii").splitlines() if li.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return peak_rss_of("self") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def peak_rss_of(process: int | str) -> int | None:
+    """Bytes: the same of any process, by its number; None where Linux does not say it, as of one that has ended."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_bytes().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(b"VmHWM:")), None)
 
 
 def reuse_large_blocks() -> None:
