@@ -75,15 +75,6 @@ class NoKernelError(MachineError):
     """A machine has not the kernel that a run trains with; to ask it again is no use."""
 
 
-def bits_of(kernel: Kernel) -> str:
-    """What tells apart the builds of a kernel whose updates have other last bits, such as `1`.
-
-    Where TensorFlow takes the sums its version is part of it. The processor, on which its bits depend as well, is not.
-    """
-    number = str(_BITS[kernel])
-    return number if kernel == NATIVE else f"{number} with TensorFlow {version('tensorflow')}"
-
-
 def chosen_kernel(wanted: WantedKernel, cell: Cell) -> Kernel:
     """The kernel that trains a cell on this machine.
 
@@ -124,6 +115,15 @@ def make_trainer(
     from client_model.learning.batched_training import BatchedTrainer
 
     return BatchedTrainer(trainer, max_gradient_norm, group)
+
+
+def bits_of(kernel: Kernel) -> str:
+    """What tells apart the builds of a kernel whose updates have other last bits, such as `1`.
+
+    Where TensorFlow takes the sums its version is part of it. The processor, on which its bits depend as well, is not.
+    """
+    number = str(_BITS[kernel])
+    return number if kernel == NATIVE else f"{number} with TensorFlow {version('tensorflow')}"
 
 
 def _of_one_phone(shape: ModelShape, max_gradient_norm: float, kernel: Kernel) -> Trainer:
