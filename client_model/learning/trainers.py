@@ -7,6 +7,7 @@ TensorFlow is imported where it is used: it takes seconds.
 """
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -20,6 +21,10 @@ from client_model.metrics.keystrokes import KeystrokeTable
 from client_model.metrics.scored_tokens import TokenScores
 from client_model.text.batches import PackedBatches
 from typefleet.errors import ConfigError, MachineError, expected
+
+# Raised by whoever changes the last bits of a kernel's updates: a run of a build from before may pay again for what it
+# repeats, and says so where it goes on (`simulation.run.going_on`).
+_BITS: dict[Kernel, int] = {NATIVE: 1, TENSORFLOW: 1}
 
 Received = Any  # weights as the kernel that loaded them has them
 
@@ -113,6 +118,15 @@ def make_trainer(
     from client_model.learning.batched_training import BatchedTrainer
 
     return BatchedTrainer(trainer, max_gradient_norm, group)
+
+
+def bits_of(kernel: Kernel) -> str:
+    """What tells apart the builds of a kernel whose updates have other last bits, such as `1`.
+
+    Where TensorFlow takes the sums its version is part of it. The processor, on which its bits depend as well, is not.
+    """
+    number = str(_BITS[kernel])
+    return number if kernel == NATIVE else f"{number} with TensorFlow {version('tensorflow')}"
 
 
 def _of_one_phone(shape: ModelShape, max_gradient_norm: float, kernel: Kernel) -> Trainer:
