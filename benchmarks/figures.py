@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
+from typefleet.errors import expected
+
 FORM = 2  # of the JSON file; 1 had no spread, no machine, and no number of its form
 UNITS = {
     "share": "{:.1%}",
@@ -41,6 +43,10 @@ class Figure:
     target: float | None = None
     less_is_better: bool = False
     is_loaded: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.values:
+            raise ValueError(expected(f"figure {self.name.strip()!r}", "one value at least", "none"))
 
     @property
     def median(self) -> float:

@@ -124,10 +124,9 @@ class Figures:
         group = f"phones of {SENTENCES} x {TOKENS} tokens"
         both = self._column("two kernels", "tokens_per_s")
         yield self._figure("two kernels", group, "cifg, two kernels at once", "tokens/s", both)
-        alone = median(self._column("kernel cifg", "kernel_tokens_per_s"))
-        yield self._figure(
-            "two kernels", group, "  of twice one alone", "ratio", [value / (2 * alone) for value in both]
-        )
+        alone = _beside(both, self._column("kernel cifg", "kernel_tokens_per_s"))
+        of_twice = [value / (2 * one) for value, one in zip(both, alone, strict=True)]
+        yield self._figure("two kernels", group, "  of twice one alone", "ratio", of_twice)
         for of in self._measured:
             word, *cell_and_workers = of.split()
             if word == "simulation":
@@ -200,7 +199,9 @@ class Figures:
     def _small(self) -> Iterator[Figure]:
         if "tiny" not in self._measured:
             return
-        group, (found,) = "phones of one word", self._measured["tiny"]
+        (found,) = self._measured["tiny"]
+        phones = max(record["reports"] for record in found["rounds"])  # share what a message costs
+        group = f"{phones:,} phones of one word"
         whole = [1e3 * value for value in found["cpu_s_a_phone"]]
         kernel = [1e3 * value for value in self._column("kernel cifg", "tiny_phone_s")]
         yield self._figure("tiny", group, "processor time a phone", "ms", whole, less_is_better=True)

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 
 from client_model.config import WantedDevice, WantedKernel
 
@@ -39,9 +39,10 @@ class EngineConfig:
     to 64. On the processor a number tries the same code, which is slower there than one phone after another. A resumed
     run keeps it."""
     devices_per_message: Annotated[int | None, Ge(1)] = None
-    """Most phones in one Flower message; by default the round is split evenly over hosts, one message each, or up to
-    four where they would have more than 50,000 tokens, and none of more than about a thousand phones."""
-    hosts_per_worker: Annotated[int, Ge(1)] = 1
+    """Most phones in one Flower message; by default the round is split evenly over hosts, one message each for phones
+    that may be added up, or up to four where they would have more than 50,000 tokens, and none of more than about a
+    thousand phones."""
+    hosts_per_worker: Annotated[int, Ge(1), Le(100)] = 1
     """Flower nodes per worker; more gives smaller messages, which cost more, and even out the loads of workers that
     differ in pace."""
     checkpoint_every_rounds: Annotated[int, Ge(1)] = 5

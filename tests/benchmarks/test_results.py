@@ -272,3 +272,33 @@ def test_the_script_shows_a_file_and_refuses_what_is_none_before_it_measures(tmp
     assert run_door(lambda: script["main"](compared)) == 2
     said = capsys.readouterr()
     assert said.err.count("\n") == 1 and "no form" in said.err and not said.out
+
+
+def test_other_amounts_of_tiny_phones_are_not_put_beside_each_other():
+    few, many = found_of(), found_of()
+    for record in many["measured"]["tiny"][0]["rounds"]:
+        record["reports"] = 5 * record["reports"]
+    names = [{(f.group, f.name) for f in Figures(found).all() if "of one word" in f.group} for found in (few, many)]
+    assert names[0] and not names[0] & names[1]
+
+
+def test_what_was_measured_in_the_same_turn_is_compared():
+    found = found_of()
+    pace = (1.0, 0.5, 0.25)  # of the machine, from turn to turn
+    found["measured"]["two kernels"] = [{"tokens_per_s": 15_000 * p} for p in pace]
+    found["measured"]["kernel cifg"] = [kernel(1.0) | {"kernel_tokens_per_s": 8000 * p} for p in pace]
+    found["measured"]["simulation cifg 2"] = [simulation([14_000.0 * p, 14_100.0 * p]) for p in pace]
+    by_name = {f.name.strip(): f for f in Figures(found).all()}
+    assert by_name["of twice one alone"].values == pytest.approx([15 / 16] * 3)
+    assert by_name["cifg, 2: of two kernels at once"].values == pytest.approx([14 / 15, 14.1 / 15] * 3)
+    assert by_name["cifg, 2: of kernels alone"].values == pytest.approx([14 / 16, 14.1 / 16] * 3)
+
+
+def test_a_file_whose_measurements_are_damaged_is_shown_by_its_own_figures(tmp_path):
+    found = found_of()
+    kept = [figure.to_json() for figure in Figures(found).all()]
+    found["measured"]["simulation cifg 2"][0]["tokens_per_s"] = []
+    path = tmp_path / "benchmark.json"
+    path.write_text(json.dumps({"form": FORM, **found, "figures": kept}))
+    read = read_benchmark(path)
+    assert read.figures[PHONES, "  cifg, 2: of two kernels at once"].median == pytest.approx(13 / 15)
