@@ -4,10 +4,21 @@ A release on record that comes out bit for bit as it was is free; any other has 
 (`server_strategy.releases`). A moved folder has another noise, and another kernel other last bits of each update.
 """
 
+from pathlib import Path
+
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import PrivacyPlan
 from simulation.config import RunConfig
-from simulation.run.checkpoint import Checkpoint, RunTotals, part_of, totals_of
+from simulation.engine.config import ALL
+from simulation.run.checkpoint import (
+    Checkpoint,
+    RunTotals,
+    numbered,
+    part_of,
+    save_checkpoint,
+    totals_of,
+    whole_checkpoint,
+)
 from simulation.run.directory import RunDirectory
 from simulation.run.going_back import GoesOn, noise_of_new_life
 from simulation.run.lives import about_life, about_record, noise_life_of
@@ -28,6 +39,25 @@ def has_another_kernel(stored: Checkpoint, prepared: Prepared) -> bool:
     Kernels of earlier versions, which name none in their checkpoints, had other last bits.
     """
     return stored.about.get(KERNEL) != prepared.task.kernel
+
+
+def claim_no_more(folder: Path, number: int) -> None:
+    """Let no checkpoint before `number` say that one kernel made all after it: what goes on now has other bits.
+
+    That one, which is the newest and says by itself what it has, is to be written after them: where this is cut short,
+    it has all done again. They are gone back to where it is damaged.
+
+    Args:
+        folder: of the checkpoints.
+        number: of the one at which the run goes on.
+
+    Raises:
+        CheckpointError: the disk refused, or one holds something else.
+    """
+    for earlier, path in numbered(folder).items():
+        stored = whole_checkpoint(path) if earlier < number else None
+        if stored is not None and stored.about.get(KERNEL) is not None:
+            save_checkpoint(folder, earlier, stored.state, {**stored.about, KERNEL: None}, ALL)
 
 
 def another_kernel(plan: PrivacyPlan) -> str:

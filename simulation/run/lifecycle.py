@@ -39,6 +39,7 @@ from simulation.run.going_on import (
     ELSEWHERE,
     KERNEL,
     another_kernel,
+    claim_no_more,
     has_another_kernel,
     is_over,
     noise_from_here,
@@ -144,6 +145,9 @@ def start_run(prepared: Prepared, resume: bool, progress: RunProgress) -> Run:
             raise
         if go_on is not None:
             go_on()
+        if run.pays_again and not run.finished:
+            claim_no_more(run.directory.checkpoints, run.totals.server_round)
+            checkpoint(run, keep_all=True)
         _keep_to_account(run)
         ask_account(run)
         keep_private(run.directory.root)
@@ -253,7 +257,7 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> t
         tokens_by_phone=leaf(stored.state, "tokens_by_phone"),
         pays_again=moved or has_another_kernel(stored, prepared),
     )
-    if run.pays_again and not moved and strategy.ledger.releases > strategy.releases:
+    if run.pays_again and not moved and not strategy.ledger.is_at_its_end:
         progress.say(f"note: {directory.root} {another_kernel(strategy.plan)}")
 
     def go_on() -> None:
@@ -304,7 +308,7 @@ def checkpoint(run: Run, forget_noise: bool = False, *, keep_all: bool = False) 
     }
     keep = run.config.engine.keep_checkpoints
     folder, number = run.directory.checkpoints, run.totals.server_round
-    behind = run.pays_again and run.strategy.ledger.releases > run.strategy.releases
+    behind = run.pays_again and not run.strategy.ledger.is_at_its_end
     if forget_noise:
         shared = not getattr(run.strategy.plan.mechanism, "independent", True)
         state, keep = noise_forgotten(state), kept_when_over(keep, noise_is_shared=shared)
