@@ -10,7 +10,6 @@ from typing import Self
 from typefleet.errors import expected
 
 _ALL_DIGITS = Context(prec=400)  # of the largest float, and some behind its point
-_TO_NEAREST = ContextVar("to_nearest", default=False)
 
 
 class Bound(float):
@@ -33,17 +32,30 @@ class Bound(float):
 
     def __format__(self, form: str) -> str:
         value = float(self)
-        if _TO_NEAREST.get() or not math.isfinite(value) or not value:
+        if isinstance(self, _TO_NEAREST.get()) or not math.isfinite(value) or not value:
             return format(value, form)
         exact, digits = Decimal(repr(value)), int(form[-2])
         last = -digits if form.endswith("f") else exact.adjusted() - digits + 1
         return format(float(exact.quantize(Decimal(1).scaleb(last), ROUND_CEILING, _ALL_DIGITS)), form)
 
 
+class BoundOnMu(Bound):
+    """The same of mu of Gaussian differential privacy, which was rounded up later than the others were."""
+
+    __slots__ = ()
+
+
+_TO_NEAREST: ContextVar[tuple[type[Bound], ...]] = ContextVar("to_nearest", default=())
+
+
 @contextmanager
-def as_earlier_builds_round() -> Iterator[None]:
-    """Bounds to the nearest digit, as statements had them before they were rounded up: to compare with one of those."""
-    token = _TO_NEAREST.set(True)
+def as_earlier_builds_round(what: type[Bound] = Bound) -> Iterator[None]:
+    """Bounds to the nearest digit, as statements had them before they were rounded up: to compare with one of those.
+
+    Args:
+        what: which bounds; by default all.
+    """
+    token = _TO_NEAREST.set((what,))
     try:
         yield
     finally:

@@ -6,7 +6,7 @@ from typing import Any
 from server_strategy.privacy.amplification import Counterfactual, counterfactual
 from server_strategy.privacy.ledger_lines import PrivacySpent
 from server_strategy.privacy.plan import PrivacyPlan
-from server_strategy.privacy.rounded_up import Bound
+from server_strategy.privacy.rounded_up import Bound, BoundOnMu
 from server_strategy.privacy.statement_phones import conversion_of, headline_of
 from server_strategy.privacy.vocabulary_cost import group_delta_beside
 
@@ -58,7 +58,7 @@ def epsilon_markdown(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
         ]
     return [
         *lines,
-        f"Gaussian DP: mu {math.sqrt(2 * spent.zcdp_rho):.4g}. What happened, at other values of delta:",
+        f"Gaussian DP: mu {BoundOnMu(math.sqrt(2 * spent.zcdp_rho)):.4g}. What happened, at other values of delta:",
         "",
         "| delta | epsilon, by Renyi orders | exact for Gaussian noise |",
         "|---|---|---|",

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from server_strategy.privacy.rounded_up import as_earlier_builds_round
+from server_strategy.privacy.rounded_up import Bound, BoundOnMu, as_earlier_builds_round
 from simulation.run.artefacts import BESIDE
 from simulation.run.keys import dotted_keys
 from typefleet.errors import ConfigError
@@ -48,6 +48,11 @@ _SENTENCES = (
 _JOINING = {"", "-", "and", "In"}
 
 
+# What builds came to round up, the last first, and where a statement of before has it to every digit.
+_CAME_TO_ROUND_UP = (
+    (BoundOnMu, "which rounds mu to the nearest digit and not up: `gdp_mu` has every digit"),
+    (Bound, "which rounds to the nearest digit and not up: `spent` has every digit"),
+)
 WRITTEN_SINCE = (
     *("audit_trail.jsonl", "release_signatures.json", "model/release_signatures.json"),
     *("assessment.json", "assessment.html", "assessment.md"),
@@ -85,13 +90,17 @@ def rounding_of(
     """
     text = read_bytes(page, "a page", ConfigError, RECORD_BYTES).decode("utf-8", "replace") if page.exists() else ""
     lines = {in_words_of_today(line) for line in (str(said.get("statement")), *text.split("\n"))}
-    today = _lines_of(*made())
-    with as_earlier_builds_round():
-        former = _lines_of(*made())
-        if lines & (former - today):
-            yield "which rounds to the nearest digit and not up: `spent` has every digit"
-            return
-    yield None
+    later, found = _lines_of(*made()), None
+    for what, why in _CAME_TO_ROUND_UP:
+        with as_earlier_builds_round(what):
+            former = _lines_of(*made())
+        found = (what, why) if lines & (former - later) else found
+        later |= former
+    if found is None:
+        yield None
+        return
+    with as_earlier_builds_round(found[0]):
+        yield found[1]
 
 
 def _lines_of(content: Mapping[str, Any], page: str) -> set[str]:

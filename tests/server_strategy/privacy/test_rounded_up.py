@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from server_strategy.privacy.rounded_up import Bound, as_earlier_builds_round
+from server_strategy.privacy.rounded_up import Bound, BoundOnMu, as_earlier_builds_round
 from tests.conftest import ROOT
 from tests.syntax_trees import nodes_of_file
 
@@ -74,5 +74,7 @@ def test_an_epsilon_that_is_shown_in_few_digits_is_a_bound_wherever_it_is():
 
 def test_statements_of_earlier_builds_can_be_made_as_they_were():
     with as_earlier_builds_round():
-        assert f"{Bound(3.66008):.3g}" == "3.66"
-    assert f"{Bound(3.66008):.3g}" == "3.67"
+        assert f"{Bound(3.66008):.3g} {BoundOnMu(3.66008):.3g}" == "3.66 3.66"
+    with as_earlier_builds_round(BoundOnMu):
+        assert f"{Bound(3.66008):.3g} {BoundOnMu(3.66008):.3g}" == "3.67 3.66"
+    assert f"{Bound(3.66008):.3g} {BoundOnMu(3.66008):.3g}" == "3.67 3.67"
