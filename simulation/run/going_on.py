@@ -8,11 +8,9 @@ from pathlib import Path
 
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import PrivacyPlan
-from simulation.config import RunConfig
 from simulation.engine.config import ALL
 from simulation.run.checkpoint import (
     Checkpoint,
-    RunTotals,
     numbered,
     part_of,
     save_checkpoint,
@@ -73,11 +71,6 @@ def another_kernel(plan: PrivacyPlan) -> str:
     return f"{why}: {then}"
 
 
-def is_over(totals: RunTotals, config: RunConfig) -> bool:
-    """Whether all rounds are completed, or no further one may be."""
-    return totals.stopped_early is not None or totals.rounds_completed >= config.rounds
-
-
 def noise_from_here(
     prepared: Prepared, directory: RunDirectory, at: GoesOn, start_sha256: str | None
 ) -> tuple[NoiseKey, dict[str, str], bool]:
@@ -90,7 +83,7 @@ def noise_from_here(
         start_sha256: of the starting weights, if it goes back to its beginning.
     """
     began, forgotten = part_of(at.stored, "began", dict), prepared.forgotten
-    over, moved = is_over(totals_of(at.stored), prepared.config), False
+    over, moved = totals_of(at.stored).is_over(prepared.config.rounds), False
     if at.is_new_life and not over:
         salt = part_of(at.stored, "salt", str)
         noise, began = noise_of_new_life(directory.root, prepared, began, start_sha256, salt=salt)

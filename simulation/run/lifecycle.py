@@ -41,7 +41,6 @@ from simulation.run.going_on import (
     another_kernel,
     claim_no_more,
     has_another_kernel,
-    is_over,
     noise_from_here,
 )
 from simulation.run.introduction import introduction_of
@@ -115,7 +114,7 @@ class Run:
     @property
     def finished(self) -> bool:
         """All rounds are completed, or no further one may be."""
-        return is_over(self.totals, self.config)
+        return self.totals.is_over(self.config.rounds)
 
     def close(self) -> None:
         """Let go of the folder; another process may go on with the run."""
