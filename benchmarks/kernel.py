@@ -19,7 +19,17 @@ import numpy as np
 import benchmarks.quietly  # noqa: F401  before what imports TensorFlow
 from benchmarks.limits import best_rates, product_gflops, seconds, softmax_ns, stream_gb_s
 from benchmarks.roofline import TokenCost, bytes_per_token, least_seconds
-from benchmarks.workload import BATCH, LEARNING_RATE, SENTENCES, TOKENS, VOCABULARY, StepOnly, flop_per_token, shape_of
+from benchmarks.workload import (
+    BATCH,
+    LEARNING_RATE,
+    SENTENCES,
+    TOKENS,
+    VOCABULARY,
+    StepOnly,
+    flop_per_token,
+    shape_of,
+    spelled_words,
+)
 from client_model.config import WantedKernel
 from client_model.learning.language_model import ModelShape, initial_weights
 from client_model.learning.local_training import LocalTrainer, limit_threads
@@ -80,9 +90,7 @@ def kernel_alone(trainer: Trainer, whole: PackedBatches, repeats: int) -> dict[s
     shape, tiny = trainer.shape, phone(1, 2)
     scored = phone(SENTENCES * _SCORED_TOGETHER, TOKENS, _SCORED_ROWS)
     received = trainer.load(initial_weights(shape, 0))
-    # As many words that begin alike as in English: a word shares its first letter with some 8 % of the others.
-    spelled = [f"{'abcdefghijklm'[number % 13]}{number}" for number in range(shape.vocabulary_size)]
-    words = keystroke_table(spelled)
+    words = keystroke_table(spelled_words(shape.vocabulary_size))
     total = FixedPointSum(shape.num_weights, 1.0)
     update = trainer.train(received, tiny, LEARNING_RATE).update
     of_tensorflow = LocalTrainer(shape)
@@ -123,7 +131,7 @@ def main(cell: str, what: str = "all", repeats: str = "12", kernel: str = "auto"
         measured = compare_with_autodiff(shape, whole, int(repeats))
         print(json.dumps({"cell": cell, **measured}))
         return
-    chosen = chosen_kernel(KERNELS[kernel], shape.cell)
+    chosen = chosen_kernel(KERNELS[kernel], shape)
     trainer = make_trainer(shape, kernel=chosen)
     measured = {"all": kernel_alone, "phone": training_alone}[what](trainer, whole, int(repeats))
     print(json.dumps({"cell": cell, "kernel": chosen, **measured}))

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -100,20 +100,32 @@ def own_environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *([others] if others else [])])}
 
 
-def require_own_kernel(checkout: Path = ROOT, installed: Sequence[str] | None = None) -> None:
+def require_own_kernel(
+    checkout: Path = ROOT, installed: Sequence[str] | None = None, finders: Sequence[Any] | None = None
+) -> None:
     """Refuse to measure a checkout without the native kernel where what is installed has it: a run would train by that.
 
     Args:
         checkout: what is measured.
         installed: folders of packages; by default where Python looks.
+        finders: that Python asks, such as that of `pip install -e`, whose package is in no folder; by default its own.
 
     Raises:
         BenchmarkError: the kernel is there, but not in the checkout.
     """
     folders = [Path(folder) for folder in (sys.path if installed is None else installed)]
+    folders += _found_by(sys.meta_path if finders is None else finders)
     if not _has_kernel(checkout) and any(map(_has_kernel, folders)):
         wanted = "a native kernel in the checkout, too (`python setup.py build_ext --inplace` there)"
         raise BenchmarkError(expected("benchmark.py", wanted, "one in the installed package alone"))
+
+
+def _found_by(finders: Sequence[Any]) -> Iterator[Path]:
+    """The folders in which finders of `sys.meta_path` have our package, whichever of them is asked first."""
+    for finder in finders:
+        spec = finder.find_spec("client_model", None)
+        if spec is not None and spec.origin is not None:
+            yield Path(spec.origin).parents[1]
 
 
 def _has_kernel(folder: Path) -> bool:

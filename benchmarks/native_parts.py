@@ -17,8 +17,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from benchmarks.workload import VOCABULARY, shape_of
-from client_model.learning.local_training import limit_threads
+from benchmarks.workload import VOCABULARY, shape_of, spelled_words
+from client_model.learning.local_training import last_layer, limit_threads
 from client_model.learning.native import kernel
 from client_model.metrics.keystrokes import keystroke_table
 
@@ -91,26 +91,15 @@ def output_layer_ms(variant: str, tokens: int, repeats: int) -> dict[str, float]
 
 
 def _output_layer(outputs: Any, embedding: Any, bias: Any, targets: Any) -> Any:
-    scale = 1.0 / tf.cast(tf.shape(outputs)[0], tf.float32)
-    softmax = tf.nn.softmax(tf.matmul(outputs, embedding, transpose_b=True) + bias)  # [n, V]
-    loss = -tf.reduce_sum(tf.math.log(tf.gather(softmax, targets, batch_dims=1)))
-    d_outputs = scale * (tf.matmul(softmax, embedding) - tf.gather(embedding, targets))  # [n, D]
-    d_embedding = tf.matmul(softmax, scale * outputs, transpose_a=True)  # [V, D]
-    d_embedding = tf.tensor_scatter_nd_sub(d_embedding, targets[:, None], scale * outputs)
-    d_bias = tf.linalg.matvec(softmax, tf.fill(tf.shape(targets), scale), transpose_a=True)  # [V]
-    return (
-        loss,
-        d_outputs,
-        d_embedding,
-        tf.tensor_scatter_nd_sub(d_bias, targets[:, None], tf.fill([len(targets)], scale)),
-    )
+    loss, d_outputs, d_embedding, scaled_outputs, d_bias = last_layer(outputs, embedding, bias, targets)
+    return loss, d_outputs, tf.tensor_scatter_nd_sub(d_embedding, targets[:, None], scaled_outputs), d_bias
 
 
 def scoring_us(variant: str, repeats: int, tokens: int = 1600) -> dict[str, float]:
     """Of a token's logits, and of all that is scored of it, once it has its outputs."""
     outputs, embedding, bias = normal(tokens, _WIDTH), normal(VOCABULARY, _WIDTH), normal(VOCABULARY)
     targets = np.random.default_rng(1).integers(8, VOCABULARY, tokens).astype(np.int32)
-    table = keystroke_table([f"{'abcdefghijklm'[number % 13]}{number}" for number in range(VOCABULARY)])
+    table = keystroke_table(spelled_words(VOCABULARY))
     floats = np.empty(kernel.scoring_floats(variant, VOCABULARY, _WIDTH), np.float32)
     kernel.prepare_scoring(variant, embedding, floats)
     loss, rank, keystrokes = np.empty(tokens, np.float32), np.empty(tokens, np.int64), np.empty(tokens, np.int64)

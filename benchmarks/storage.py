@@ -80,63 +80,80 @@ def _key_in(root: Path) -> Path:
     return key
 
 
+class _Side:
+    """The default run on text with a storage key, or without, and what is measured of it.
+
+    Args:
+        folder: which is not there yet, of the run and its cache.
+        place: of the storage key; None: without.
+    """
+
+    def __init__(self, folder: Path, place: str | None) -> None:
+        from client_model.learning.language_model import initial_weights
+        from simulation.engine.phone_host import PhoneHost
+        from simulation.run.preparation import prepare
+
+        default = settled(RunConfig())
+        data = replace(default.data, cache_dir=folder / "cache")
+        self.config = replace(default, data=data, storage=StorageConfig(place))
+        self._prepared = prepare(self.config)
+        self._checkpoints = folder / "checkpoints"
+        self._checkpoints.mkdir(parents=True)
+        begin_storage(folder, place)
+        self._host, shape = PhoneHost(self._prepared.task), self._prepared.shape
+        self._weights = initial_weights(shape, 0)
+        training = self._prepared.training_phones
+        self._phones = training[:: max(len(training) // _PHONES, 1)][:_PHONES].tolist()
+        self._state = {f"array {n}": np.random.default_rng(n).random(shape.num_weights, np.float32) for n in range(4)}
+
+    def read(self) -> None:
+        """Read the phones of a round."""
+        for phone in self._phones:
+            self._host.read(phone, 1)
+
+    def play(self) -> None:
+        """Read and train them."""
+        received = self._host.load(self._weights)
+        for phone in self._phones:
+            self._host.train(received, self._host.read(phone, 1))
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        save_checkpoint(self._checkpoints, 1, self._state, {}, 1)
+
+    def resume(self) -> None:
+        """Read the checkpoint that was written last."""
+        load_newest_checkpoint(self._checkpoints)
+
+    def count(self) -> None:
+        """Open the text, and count its words."""
+        population = open_population(self._prepared.task.population)
+        type_counts(population, self._prepared.training_phones)
+        type_writers(population, self._prepared.training_phones)
+
+    def begin(self) -> None:
+        """Do what a run does before its first round."""
+        from simulation.run.preparation import prepare
+
+        prepare(self.config)
+
+
 def measure(root: Path, turns: int) -> list[Pair]:
     """All of it, in an empty folder."""
-    from client_model.learning.language_model import initial_weights
     from client_model.learning.local_training import limit_threads
-    from simulation.engine.phone_host import PhoneHost
-    from simulation.run.preparation import prepare
 
     limit_threads(1)
-    places: dict[str, str | None] = {"plain": None, "sealed": str(_key_in(root))}
-    config = settled(RunConfig())
-    hosts, configs, settled_runs = {}, {}, {}
-    for name, place in places.items():
-        configs[name] = replace(
-            config, data=replace(config.data, cache_dir=root / name / "cache"), storage=StorageConfig(place)
-        )
-        settled_runs[name] = prepare(configs[name])
-        (root / name / "checkpoints").mkdir(parents=True)
-        begin_storage(root / name, place)
-        hosts[name] = PhoneHost(settled_runs[name].task)
-    prepared = settled_runs["plain"]
-    weights = initial_weights(prepared.shape, 0)
-    phones = prepared.training_phones[:: max(len(prepared.training_phones) // _PHONES, 1)][:_PHONES].tolist()
-    state = {f"array {n}": np.random.default_rng(n).random(prepared.shape.num_weights, np.float32) for n in range(4)}
-
-    def read(name: str) -> None:
-        for phone in phones:
-            hosts[name].read(phone, 1)
-
-    def play() -> None:
-        received = hosts["plain"].load(weights)
-        for phone in phones:
-            hosts["plain"].train(received, hosts["plain"].read(phone, 1))
-
-    def save(name: str) -> None:
-        save_checkpoint(root / name / "checkpoints", 1, state, {}, 1)
-
-    def resume(name: str) -> None:
-        load_newest_checkpoint(root / name / "checkpoints")
-
-    def count(name: str) -> None:
-        population = open_population(settled_runs[name].task.population)
-        type_counts(population, prepared.training_phones)
-        type_writers(population, prepared.training_phones)
-
-    def begin(name: str) -> None:
-        prepare(configs[name])
-
-    works: dict[str, Callable[[str], None]] = {
-        "read 20 phones": read,
-        "write a checkpoint": save,
-        "read a checkpoint": resume,
-        "open the text, count its words": count,
-        "what a run does before its first round": begin,
+    plain, sealed = _Side(root / "plain", None), _Side(root / "sealed", str(_key_in(root)))
+    works: dict[str, Callable[[_Side], None]] = {
+        "read 20 phones": _Side.read,
+        "write a checkpoint": _Side.save,
+        "read a checkpoint": _Side.resume,
+        "open the text, count its words": _Side.count,
+        "what a run does before its first round": _Side.begin,
     }
-    pairs = [in_turns(what, partial(work, "plain"), partial(work, "sealed"), turns) for what, work in works.items()]
-    played, (read_pair, saved, *_) = in_turns("", play, play, turns), pairs
-    every = config.engine.checkpoint_every_rounds
+    pairs = [in_turns(what, partial(work, plain), partial(work, sealed), turns) for what, work in works.items()]
+    played, (read_pair, saved, *_) = in_turns("", plain.play, plain.play, turns), pairs
+    every = plain.config.engine.checkpoint_every_rounds
     plain_s = played.plain_s + saved.plain_s / every
     more_s = read_pair.sealed_s - read_pair.plain_s + (saved.sealed_s - saved.plain_s) / every
     return [*pairs, Pair(f"a round, with a checkpoint in {every}", plain_s, plain_s + more_s)]

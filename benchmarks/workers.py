@@ -1,8 +1,9 @@
 """What more workers cost the driver: python -m benchmarks.workers
 
 Workers that only wait are threads in Flower's own engine, so that any number of them fits on any machine; everything
-else is as in a run. All messages of some rounds are sent and answered, and what the process took of the processor
-meanwhile was the driver's. Prints a line for each number of workers.
+else is as in a run. All messages of some rounds are sent and answered. What the process took of the processor meanwhile
+is counted as the driver's; the little that waiting workers take of it, to make answers of messages, is in it. Prints a
+line for each number of workers.
 """
 
 import statistics
@@ -32,7 +33,7 @@ _TIMEOUT_S = 3600.0
 class WorkersFlags:
     """Measure what more workers cost the driver."""
 
-    workers: tuple[int, ...] = (16, 64, 256)
+    workers: Annotated[tuple[int, ...], at.Ge(1)] = (16, 64, 256)
     """How many there are, one measurement for each."""
     hosts_per_worker: Annotated[int, at.Ge(1)] = 4
     """Flower nodes of a worker."""
@@ -72,8 +73,8 @@ def measure(flags: WorkersFlags, workers: int) -> Cost:
             answered = _round(grid, arrays, flags.messages_per_host)
             wall.append(time.perf_counter() - began)
             cpu.append(time.process_time() - cpu_began)
-    if answered != messages:
-        raise BenchmarkError(expected("the workers", f"{messages} answers", answered))
+            if answered != messages:
+                raise BenchmarkError(expected("the workers", f"{messages} answers", answered))
     return Cost(
         workers,
         messages,

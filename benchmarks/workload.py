@@ -66,6 +66,11 @@ def flop_per_token(shape: ModelShape) -> float:
     return 6.0 * sum(math.prod(dims) for dims in shape.weight_shapes().values() if len(dims) == 2)
 
 
+def spelled_words(number: int) -> list[str]:
+    """Made-up tokens; as many begin alike as in English, where a word shares its first letter with 8 % of all."""
+    return [f"{'abcdefghijklm'[word % 13]}{word}" for word in range(number)]
+
+
 def write_messages(path: Path, phones: int, sentences: int = SENTENCES, words: int = TOKENS - 1) -> None:
     """A JSON-lines file of `phones` users with the same number of equally long messages, and words beside it.
 

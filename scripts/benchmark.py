@@ -38,9 +38,9 @@ def main(flags: BenchmarkFlags) -> None:
     with tempfile.TemporaryDirectory(prefix="typefleet-benchmark-") as folder:
         sizes = SMOKE if flags.smoke else QUICK if flags.quick else FULL
         found = Benchmark(Path(folder), sizes, console.print).run()
-    write(flags.output, found)
-    show(console, read_benchmark(flags.output), earlier, found)
-    console.print(f"all of it: {flags.output}")
+    write(flags.results, found)
+    show(console, read_benchmark(flags.results), earlier, found)
+    console.print(f"all of it: {flags.results}")
 
 
 if __name__ == "__main__":

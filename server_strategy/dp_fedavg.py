@@ -71,8 +71,8 @@ from server_strategy.releases import REPEATED_WITH_ANOTHER_SUM, Releases
 from server_strategy.round_outcome import RoundOutcome, outcome_of
 from server_strategy.round_replies import RoundReplies, join_replies
 from server_strategy.state import State, branch
-from server_strategy.train_requests import train_requests
-from typefleet.errors import ConfigError, expected
+from server_strategy.train_requests import train_messages
+from typefleet.errors import expected
 from typefleet.own_parts import calling, require_object
 from typefleet.setting_types import typed
 
@@ -134,12 +134,8 @@ class DPFedAvg(Strategy):
         self.server_optimizer = self.optimizer.make() if server_optimizer is None else server_optimizer
         require_object("noise", noise, ("generator", "source"))
         require_object("server_optimizer", self.server_optimizer, OPTIMIZERS.needs)
-        if plan is None:
-            momentum = self.server_optimizer.linear_momentum
-            plan = plan_of(cohort, privacy, rounds, num_phones=num_phones, momentum=momentum, mechanism=mechanism)
-        elif any(given is not None for given in (privacy, rounds, mechanism)):
-            raise ConfigError(expected("DPFedAvg", "privacy and rounds, or a plan", "both"))
-        plan.require_cohort(cohort)
+        momentum = self.server_optimizer.linear_momentum
+        plan = plan_of(cohort, privacy, rounds, plan, mechanism=mechanism, num_phones=num_phones, momentum=momentum)
         self._releases = Releases(
             replace(plan, noise_source=noise.source),  # the key that is used is the truth
             noise,
@@ -252,7 +248,6 @@ class DPFedAvg(Strategy):
         if not self._releases.may_sum(server_round, plan.reporters):
             self._round_plan = RoundPlan.without_reporters(str(self.budget_reached))
             return []
-        nodes, briefing = connected_nodes(grid), Briefing.from_config(config)
         current = TrainRequest(
             arrays=arrays,
             phones=plan.reporters,
@@ -260,21 +255,13 @@ class DPFedAvg(Strategy):
             clip_norm=self.protected_sum.clip_norm,
             clip_scope=self.plan.clip_scope,
             aggregation=self._aggregator.protocol,
-            briefing=briefing,
+            briefing=Briefing.from_config(config),
         )
-        line = Line(grid, nodes, self._ttl, num_weights_of(arrays))
-        training = plan.only(self._aggregator.begin(server_round, plan, line))
-        requests = train_requests(
-            current,
-            training,
-            self._versions,
-            num_messages=len(nodes),
-            phones_per_message=self._phones_per_message,
-            groups=self._aggregator.groups(),
-        )
-        contents = [self._aggregator.content(request) for request in requests]
-        self._sent = len(contents)
-        return dealt_out(MessageType.TRAIN, contents, nodes, ttl_s=self._ttl)
+        most = self._phones_per_message
+        line = Line(grid, connected_nodes(grid), self._ttl, num_weights_of(arrays))
+        messages = train_messages(current, plan, self._versions, self._aggregator, line, phones_per_message=most)
+        self._sent = len(messages)
+        return messages
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]

@@ -14,18 +14,25 @@ def plan_of(
     cohort: CohortConfig,
     privacy: PrivacyConfig | None,
     rounds: int | None,
+    settled: PrivacyPlan | None,
     *,
+    mechanism: Mechanism | None,
     num_phones: int,
     momentum: float,
-    mechanism: Mechanism | None,
 ) -> PrivacyPlan:
-    """The plan of a strategy that is given none; see `make_privacy_plan`.
+    """The plan of a strategy: the one that is settled already, or one made of the settings; see `make_privacy_plan`.
 
     Raises:
-        ConfigError: there is nothing to make one of.
+        ConfigError: there are both, or nothing to make one of; or the settled one is of another cohort.
     """
+    what = "privacy and rounds, or a plan"
+    if settled is not None:
+        if any(given is not None for given in (privacy, rounds, mechanism)):
+            raise ConfigError(expected("DPFedAvg", what, "both"))
+        settled.require_cohort(cohort)
+        return settled
     if privacy is None or rounds is None:
-        raise ConfigError(expected("DPFedAvg", "privacy and rounds, or a plan", "neither"))
+        raise ConfigError(expected("DPFedAvg", what, "neither"))
     return make_privacy_plan(
         cohort, privacy, rounds=rounds, num_phones=num_phones, momentum=momentum, mechanism=mechanism
     )

@@ -1,19 +1,50 @@
-"""One round's work, split into messages."""
+"""One round's work, split into requests, and these into messages to the nodes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from flwr.app import Message, MessageType
 from numpy.typing import NDArray
 
+from server_strategy.aggregators import Aggregator, Line
 from server_strategy.cohorts import RoundPlan, balanced_shards
 from server_strategy.model_versions import ModelVersions
+from server_strategy.node_messages import dealt_out
 from server_strategy.protocol import TrainRequest
 
 _PHONES_A_MESSAGE = 1000  # about; what is lost with a worker, and the time without an answer, do not grow with a round
 # A message takes 15 to 20 ms of both sides, whatever is in it. So a round of little work has as few as there are nodes,
 # and one of much has more, which even out the pace of workers.
 _TOKENS_A_MESSAGE, _MOST_FOR_PACE = 50_000, 4  # some two seconds of a core; messages of a node
+
+
+def train_messages(
+    current: TrainRequest,
+    plan: RoundPlan,
+    versions: ModelVersions,
+    aggregator: Aggregator,
+    line: Line,
+    *,
+    phones_per_message: int | None,
+) -> list[Message]:
+    """Begin the round with those who are to sum it, and write what its phones are trained by, dealt out to the nodes.
+
+    Args:
+        current, plan, versions, phones_per_message: as of `train_requests`.
+        aggregator: says which phones may train, which may be added up, and what a host is sent.
+        line: to the hosts, a message a node or more.
+    """
+    requests = train_requests(
+        current,
+        plan.only(aggregator.begin(current.server_round, plan, line)),
+        versions,
+        num_messages=len(line.nodes),
+        phones_per_message=phones_per_message,
+        groups=aggregator.groups(),
+    )
+    contents = [aggregator.content(request) for request in requests]
+    return dealt_out(MessageType.TRAIN, contents, line.nodes, ttl_s=line.timeout_s)
 
 
 def train_requests(

@@ -36,7 +36,7 @@ from simulation.engine.text_copies import text_on_all_machines
 from simulation.report.at_the_end import report_at_the_end
 from simulation.run.already_done import has_all_results, print_what_there_is
 from simulation.run.central import compare_at_the_end
-from simulation.run.kernel import kernel_that_trains
+from simulation.run.kernel import bits_that_train, kernel_that_trains
 from simulation.run.lifecycle import Run, checkpoint, start_run
 from simulation.run.other_runs import epsilon_with_earlier, other_runs_now
 from simulation.run.outcome import finish_run, run_summary, write_outcome
@@ -290,6 +290,7 @@ def _record(run: Run, outcome: RoundOutcome, train_seconds: float, evaluated: bo
         weights_sha256=run.weights.sha256,
         aggregation=outcome.aggregation,
         kernel=kernel_that_trains(run.prepared.task),
+        kernel_bits=bits_that_train(run.prepared.task),
     )
 
 

@@ -116,7 +116,7 @@ class ChainedLog:
                 file.flush()
                 os.fsync(file.fileno())
             if is_new:
-                _sync_folder(folder)
+                sync_folder(folder)
         except OSError as error:
             raise ConfigError(unwritable(path, error)) from error
         return ChainedLine(number + 1, dict(says), line["hash"])
@@ -198,8 +198,12 @@ def _held(file: IO[bytes], path: Path) -> Iterator[None]:
         fcntl.flock(file, fcntl.LOCK_UN)  # also where a process was forked meanwhile, which has the open file too
 
 
-def _sync_folder(folder: Path) -> None:
-    """So that a new file's name is on disk as well."""
+def sync_folder(folder: Path) -> None:
+    """See to it that the name of a new file is on disk as well.
+
+    Args:
+        folder: that has the file.
+    """
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

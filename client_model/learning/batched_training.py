@@ -26,6 +26,7 @@ from client_model.learning.accelerator import DeviceError
 from client_model.learning.cells.base import Tensor
 from client_model.learning.cells.packed import passes_of
 from client_model.learning.language_model import Weights, cell_weights
+from client_model.learning.local_training import SMALLEST_PROBABILITY
 from client_model.learning.padded_batches import Group, PaddedBatches, padded, probe
 from client_model.learning.trainers import LocalResult, Received, Trainer
 from client_model.metrics.keystrokes import KeystrokeTable
@@ -34,7 +35,6 @@ from client_model.text.batches import PackedBatches
 from typefleet.errors import ConfigError, expected
 
 _PROBE_RATE = 1000.0  # so large that no digit of a gradient is lost beside the weights
-_SMALLEST = 1e-37  # a probability that underflows counts as this, as in `local_training`
 
 
 class _Received(NamedTuple):
@@ -198,7 +198,7 @@ class BatchedTrainer:
         share = there / tf.maximum(tf.reduce_sum(there), 1.0)  # [N], of each token in the mean
         softmax = tf.nn.softmax(tf.matmul(outputs, embedding, transpose_b=True) + named["output_bias"])  # [N, V]
         of_target = tf.gather(softmax, targets, batch_dims=1)  # [N]
-        loss = -tf.reduce_sum(tf.where(there > 0.0, tf.math.log(tf.maximum(of_target, _SMALLEST)), 0.0))
+        loss = -tf.reduce_sum(tf.where(there > 0.0, tf.math.log(tf.maximum(of_target, SMALLEST_PROBABILITY)), 0.0))
         # d logits = share * (softmax - onehot), as in `local_training`.
         shared_outputs = share[:, None] * outputs  # [N, D]
         d_outputs = share[:, None] * (tf.matmul(softmax, embedding) - tf.gather(embedding, targets))  # [N, D]

@@ -19,7 +19,7 @@ from client_model.text.population import Population
 from typefleet.steps import step
 
 _BATCH_SIZE = 16  # sequences
-_BATCHES_AT_ONCE = 64  # between two changes of the step size
+_AT_ONCE = 64 * _BATCH_SIZE  # sequences between two changes of the step size
 _EVERY_SEQUENCE = 2**31
 
 
@@ -67,10 +67,9 @@ def train_centrally(
     order = np.concatenate([one_pass(sizes, passes, rng) for _ in range(epochs)])
     starts = np.concatenate([[0], np.cumsum(lengths)])
     trainer, flat = make_trainer(shape, max_gradient_norm, kernel), flatten(weights)
-    at_once = _BATCH_SIZE * _BATCHES_AT_ONCE
     with step(name, len(order)) as training:
-        for begin in range(0, len(order), at_once):
-            chosen = order[begin : begin + at_once]
+        for begin in range(0, len(order), _AT_ONCE):
+            chosen = order[begin : begin + _AT_ONCE]
             pairs = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in chosen])
             batch = np.arange(len(chosen)) // _BATCH_SIZE
             rows = np.arange(len(chosen))

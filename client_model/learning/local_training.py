@@ -18,6 +18,7 @@ automatic differentiation of a plain, padded implementation.
 
 import functools
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -32,7 +33,7 @@ from client_model.metrics.scored_tokens import TokenScores
 from client_model.text.batches import PackedBatches
 from typefleet.errors import MachineError, expected
 
-_SMALLEST = 1e-37  # a probability that underflows counts as this, 85 nats
+SMALLEST_PROBABILITY = 1e-37  # a probability that underflows counts as this, 85 nats
 _SURE = 1e-30  # a probability above it has all its digits
 _SHAPES = 4  # whose functions a process keeps
 _LOGIT_ROWS = 400  # tokens whose logits are there at a time, in scoring: 16 MB of 10,000 words
@@ -55,6 +56,39 @@ def limit_threads(threads: int = 1) -> None:
         ) from error
 
 
+class LastLayer(NamedTuple):
+    """What the last layer gives for a batch of n tokens."""
+
+    loss: Tensor  # [], summed
+    d_outputs: Tensor  # [n, D], of the mean loss, as all gradients
+    d_embedding: Tensor  # [V, D], but for the targets' part: less scaled_outputs in their rows
+    scaled_outputs: Tensor  # [n, D]
+    d_bias: Tensor  # [V]
+
+
+def last_layer(outputs: Tensor, embedding: Tensor, output_bias: Tensor, targets: Tensor) -> LastLayer:
+    """Loss and gradients of softmax(outputs E' + b).
+
+    Args:
+        outputs: of the cell, [n, D].
+        embedding: [V, D].
+        output_bias: [V].
+        targets: ids, int32 [n].
+    """
+    scale = 1.0 / tf.cast(tf.maximum(tf.shape(targets)[0], 1), tf.float32)
+    logits = tf.matmul(outputs, embedding, transpose_b=True) + output_bias  # [n, V]
+    softmax = tf.nn.softmax(logits)  # [n, V], one pass over each row while it is in the cache
+    of_target = tf.gather(softmax, targets, batch_dims=1)  # [n]
+    loss = -tf.reduce_sum(tf.math.log(tf.maximum(of_target, SMALLEST_PROBABILITY)))
+    # d logits = scale * (softmax - onehot). The softmax part is dense, the onehot part is n rows.
+    d_outputs = scale * (tf.matmul(softmax, embedding) - tf.gather(embedding, targets))  # [n, D]
+    scaled_outputs = scale * outputs  # [n, D]
+    d_embedding = tf.matmul(softmax, scaled_outputs, transpose_a=True)  # [V, D]
+    d_bias = tf.linalg.matvec(softmax, tf.fill(tf.shape(targets), scale), transpose_a=True)  # [V]
+    d_bias = tf.tensor_scatter_nd_sub(d_bias, targets[:, None], tf.fill(tf.shape(targets), scale))
+    return LastLayer(loss, d_outputs, d_embedding, scaled_outputs, d_bias)
+
+
 def _loss_and_gradients(
     passes: HandWrittenPasses, weights: dict[str, Tensor], inputs: Tensor, targets: Tensor, counts: Tensor
 ) -> tuple[Tensor, list[Tensor]]:
@@ -66,30 +100,18 @@ def _loss_and_gradients(
         inputs, targets: ids, packed: int32 [n].
         counts: rows still running at each step, int32 [T].
     """
-    embedding, output_bias = weights["embedding"], weights["output_bias"]
+    embedding = weights["embedding"]
     of_cell = cell_weights(weights)
     x = tf.gather(embedding, inputs)  # [n, D]
     outputs, trace = passes.forward(of_cell, x, counts)  # [n, D]
-    scale = 1.0 / tf.cast(tf.maximum(tf.shape(inputs)[0], 1), tf.float32)
-
-    logits = tf.matmul(outputs, embedding, transpose_b=True) + output_bias  # [n, V]
-    softmax = tf.nn.softmax(logits)  # [n, V], one pass over each row while it is in the cache
-    of_target = tf.gather(softmax, targets, batch_dims=1)  # [n]
-    loss = -tf.reduce_sum(tf.math.log(tf.maximum(of_target, _SMALLEST)))
-    # d logits = scale * (softmax - onehot). The softmax part is dense, the onehot part is n rows.
-    d_outputs = scale * (tf.matmul(softmax, embedding) - tf.gather(embedding, targets))  # [n, D]
-    scaled_outputs = scale * outputs  # [n, D]
-    d_embedding = tf.matmul(softmax, scaled_outputs, transpose_a=True)  # [V, D]
-    d_bias = tf.linalg.matvec(softmax, tf.fill(tf.shape(targets), scale), transpose_a=True)  # [V]
-    d_bias = tf.tensor_scatter_nd_sub(d_bias, targets[:, None], tf.fill(tf.shape(targets), scale))
-
-    d_x, of_cell_weights = passes.backward(of_cell, trace, d_outputs)  # [n, D]
+    last = last_layer(outputs, embedding, weights["output_bias"], targets)
+    d_x, of_cell_weights = passes.backward(of_cell, trace, last.d_outputs)  # [n, D]
     d_embedding = tf.tensor_scatter_nd_add(
-        d_embedding,
+        last.d_embedding,
         tf.concat([inputs, targets], 0)[:, None],
-        tf.concat([d_x, -scaled_outputs], 0),
+        tf.concat([d_x, -last.scaled_outputs], 0),
     )  # [V, D]
-    return loss, [d_embedding, *(of_cell_weights[name] for name in of_cell), d_bias]
+    return last.loss, [d_embedding, *(of_cell_weights[name] for name in of_cell), last.d_bias]
 
 
 class LocalTrainer:

@@ -7,20 +7,24 @@ TensorFlow is imported where it is used: it takes seconds.
 """
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from client_model.config import NATIVE, TENSORFLOW, Kernel, WantedKernel
-from client_model.learning.cells.base import Cell
 from client_model.learning.language_model import ModelShape, Weights
-from client_model.learning.native.available import has_cell, is_built, is_fast
+from client_model.learning.native.available import LARGEST, has_cell, has_sizes, is_built, is_fast
 from client_model.learning.padded_batches import Group
 from client_model.metrics.keystrokes import KeystrokeTable
 from client_model.metrics.scored_tokens import TokenScores
 from client_model.text.batches import PackedBatches
 from typefleet.errors import ConfigError, MachineError, expected
+
+# Raised by whoever changes the last bits of a kernel's updates: a run of a build from before may pay again for what it
+# repeats, and says so where it goes on (`simulation.run.going_on`).
+_BITS: dict[Kernel, int] = {NATIVE: 1, TENSORFLOW: 1}
 
 Received = Any  # weights as the kernel that loaded them has them
 
@@ -70,20 +74,24 @@ class NoKernelError(MachineError):
     """A machine has not the kernel that a run trains with; to ask it again is no use."""
 
 
-def chosen_kernel(wanted: WantedKernel, cell: Cell) -> Kernel:
-    """The kernel that trains a cell on this machine.
+def chosen_kernel(wanted: WantedKernel, shape: ModelShape) -> Kernel:
+    """The kernel that trains a model on this machine.
 
     Args:
-        wanted: `auto`: the native one where it is there, is fast and has the cell.
-        cell: to be trained.
+        wanted: `auto`: the native one where it is there, is fast, and has the cell in this size.
+        shape: of the model; how many words it has does not matter.
 
     Raises:
-        ConfigError: the native one is asked for by name, and does not have the cell or was not built.
+        ConfigError: the native one is asked for by name, and was not built, or does not have the cell in this size.
     """
     if wanted == "auto":
-        return NATIVE if has_cell(cell) and is_fast() else TENSORFLOW
-    if wanted == NATIVE and not has_cell(cell):
-        raise ConfigError(expected("--engine.kernel", f"tensorflow for the cell {cell.name}", wanted))
+        fits = has_cell(shape.cell) and has_sizes(shape.cell_sizes)
+        return NATIVE if fits and is_fast() else TENSORFLOW
+    if wanted == NATIVE and not has_cell(shape.cell):
+        raise ConfigError(expected("--engine.kernel", f"tensorflow for the cell {shape.cell.name}", wanted))
+    if wanted == NATIVE and not has_sizes(shape.cell_sizes):
+        what = f"tensorflow for an embedding, or units, above {LARGEST:,}"
+        raise ConfigError(expected("--engine.kernel", what, wanted))
     if wanted == NATIVE and not is_built():
         what = "tensorflow on a machine without the native kernel, which pip builds where a C compiler is"
         raise ConfigError(expected("--engine.kernel", what, wanted))
@@ -110,6 +118,15 @@ def make_trainer(
     from client_model.learning.batched_training import BatchedTrainer
 
     return BatchedTrainer(trainer, max_gradient_norm, group)
+
+
+def bits_of(kernel: Kernel) -> str:
+    """What tells apart the builds of a kernel whose updates have other last bits, such as `1`.
+
+    Where TensorFlow takes the sums its version is part of it. The processor, on which its bits depend as well, is not.
+    """
+    number = str(_BITS[kernel])
+    return number if kernel == NATIVE else f"{number} with TensorFlow {version('tensorflow')}"
 
 
 def _of_one_phone(shape: ModelShape, max_gradient_norm: float, kernel: Kernel) -> Trainer:

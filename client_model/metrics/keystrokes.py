@@ -87,9 +87,9 @@ def ranks(logits: NDArray[np.floating[Any]], targets: NDArray[np.int32]) -> NDAr
         here = np.greater(words[some], own[some], out=holds[: len(own[some])])
         above[some] = [np.count_nonzero(row) for row in here]  # numpy counts a row much faster than rows
         np.equal(words[some], own[some], out=here)
-        if np.count_nonzero(here) > np.count_nonzero(is_word[some]):  # equal to another word: rare
-            for place, row in enumerate(here, begin):
-                above[place] += np.count_nonzero(row[: max(targets[place] - FIRST_WORD, 0)])
+        equal = np.array([np.count_nonzero(row) for row in here])
+        for row in np.flatnonzero(equal > is_word[some]):  # equal to another word: rare
+            above[begin + row] += np.count_nonzero(here[row, : max(targets[begin + row] - FIRST_WORD, 0)])
     return above
 
 

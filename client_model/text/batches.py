@@ -145,6 +145,7 @@ def evaluation_batches(
     phones: Sequence[int],
     max_sequences: int,
     sequence_length: int,
+    *,
     batch_tokens: int = 1600,
 ) -> tuple[PackedBatches, EvaluatedTokens]:
     """The sequences of several held-out phones together, longest first, about `batch_tokens` a batch.

@@ -140,6 +140,7 @@ def walk(
     chain: BigramChain,
     topics: NDArray[np.int64],
     lengths: NDArray[np.int64],
+    *,
     key: np.uint64,
     phones: NDArray[np.int64],
     messages: NDArray[np.int64],

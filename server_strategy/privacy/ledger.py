@@ -60,7 +60,7 @@ from server_strategy.privacy.participation_log import ParticipationLog as Partic
 from server_strategy.privacy.participation_log import privacy_after as privacy_after
 from server_strategy.privacy.participation_log import privacy_spent as privacy_spent
 from server_strategy.privacy.plan import PrivacyPlan
-from typefleet.chained_log import chained
+from typefleet.chained_log import chained, sync_folder
 from typefleet.errors import expected
 from typefleet.private_files import open_private
 
@@ -343,13 +343,5 @@ class PrivacyLedger:
                 file.flush()
                 os.fsync(file.fileno())
             if is_new:
-                _sync_folder(self.path.parent)
+                sync_folder(self.path.parent)
         self._entries.append(entry)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -16,15 +16,23 @@ from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.mechanisms.record import is_found_everywhere
 from server_strategy.privacy.plan import PrivacyPlan
-from server_strategy.privacy.rounded_up import Bound
 from server_strategy.privacy.statement_account import other_runs_markdown
 from server_strategy.privacy.statement_adjacency import adjacency_json, adjacency_markdown, adjacency_of
 from server_strategy.privacy.statement_aggregation import aggregation_json, aggregation_markdown, trust_model
 from server_strategy.privacy.statement_audit import ReleaseAudit, audit_json, audit_markdown
+from server_strategy.privacy.statement_claim import NO_PRIVACY as NO_PRIVACY
+from server_strategy.privacy.statement_claim import (
+    headline,
+    modelled_words,
+    not_guaranteed,
+    phones_in_words,
+    plain_words,
+    whose,
+)
 from server_strategy.privacy.statement_epsilon import delta_caveats, epsilon_json, epsilon_markdown
 from server_strategy.privacy.statement_forgotten import PhonesForgotten, forgotten_json, forgotten_markdown
 from server_strategy.privacy.statement_handling import Handling, handling_json, handling_markdown
-from server_strategy.privacy.statement_noise import noise_caveats, noise_json, repeatable_note
+from server_strategy.privacy.statement_noise import noise_caveats, noise_json
 from server_strategy.privacy.statement_phones import phones_json, phones_markdown, phones_rows
 from server_strategy.privacy.statement_signing import (
     cell,
@@ -37,9 +45,6 @@ from server_strategy.privacy.statement_signing import (
 from server_strategy.privacy.statement_together import together_json, together_markdown
 from server_strategy.privacy.statement_vocabulary import released, vocabulary_json, vocabulary_markdown
 
-NO_PRIVACY = "No privacy mechanism was used: nothing bounds what the model reveals about a phone."
-
-_LARGEST_SAID = 14  # epsilon whose factor is a number that people read; above a million it is none
 _UNIT = "one phone (its user), over the whole run"
 _TRUST = (
     "central: nothing hides a phone's clipped update from whoever runs the server, who could look at it: the server is "
@@ -87,7 +92,7 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
         **noise_json(plan, facts.noise_secret_kept),
         **phones_json(plan),
         "not_guaranteed": not_guaranteed(plan),
-        "statement": _headline(plan, spent),
+        "statement": headline(plan, spent),
         **together_json(facts.other_runs),
         "weights_sha256": facts.weights_sha256,
         "date": facts.date,
@@ -122,12 +127,12 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
     """The statement as a page: first what the run's files do not have, then what there is, in plain words."""
     lines = ["# Privacy statement", ""]
     if plan.mechanism is not None and (lacking := not_guaranteed(plan)) is not None:
-        lines += ["## What the files of this run do not have", "", lacking, "", f"## What {_whose(plan)} has", ""]
-    lines += [*_plain_words(plan, spent), f"**{_headline(plan, spent)}.**", ""]
+        lines += ["## What the files of this run do not have", "", lacking, "", f"## What {whose(plan)} has", ""]
+    lines += [*plain_words(spent), f"**{headline(plan, spent)}.**", ""]
     lines += together_markdown(facts.other_runs)
     signed = (_UNIT, facts.data_covered, _recompute(plan, facts))
     lines += signing_markdown(plan, spent, signed, not_guaranteed(plan), facts.other_runs)
-    lines += [*_modelled_words(plan, spent), *_stamp(plan, facts)]
+    lines += [*modelled_words(plan, spent), *_stamp(plan, facts)]
     if plan.mechanism is not None:
         lines += [*_planned_and_happened(plan, spent), *_setting(plan, facts)]
         lines += adjacency_markdown(plan, spent, facts.most_phones_of_a_person)
@@ -155,28 +160,6 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
     return "\n".join(lines) + "\n"
 
 
-def not_guaranteed(plan: PrivacyPlan) -> str | None:
-    """What the model files of a run do not have, in plain words; None where the guarantee is their own."""
-    if plan.mechanism is None:
-        return NO_PRIVACY
-    if plan.modelled_cohort is None or plan.modelled_cohort <= plan.goal:
-        return None
-    return (
-        f"The guarantee stated for these model files is that of {_whose(plan)}; the {_phones(plan.goal)} per round of "
-        "this simulation do not have it. The noise that was added is "
-        f"1/{plan.modelled_cohort / plan.goal:,.4g} of what they would need: do not share these files as if they were "
-        "private."
-    )
-
-
-def _whose(plan: PrivacyPlan) -> str:
-    return f"a modelled deployment of {plan.modelled_cohort or plan.goal:,} phones per round"
-
-
-def _phones(number: int) -> str:
-    return "1 phone" if number == 1 else f"{number:,} phones"
-
-
 def _population_rule(plan: PrivacyPlan) -> str:
     """How many phones the guarantee supposes, and why so many."""
     if plan.modelled_cohort is None:
@@ -201,7 +184,7 @@ def _stamp(plan: PrivacyPlan, facts: StatementFacts) -> list[str]:
         ("written by", f"Typefleet {_version('typefleet')}"),
     ]
     if plan.mechanism is not None:
-        rows.append(("assumed population", f"{_phones(plan.population)}: {_population_rule(plan)}"))
+        rows.append(("assumed population", f"{phones_in_words(plan.population)}: {_population_rule(plan)}"))
         rows.append(("rule for delta", f"{_delta_rule(plan)}: {cell_of_bound(plan.delta)}"))
     return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""]
 
@@ -236,41 +219,6 @@ def _version(package: str) -> str:
 
 def _accountant() -> str:
     return f"dp-accounting {_version('dp-accounting')}"
-
-
-def _headline(plan: PrivacyPlan, spent: PrivacySpent) -> str:
-    if spent.epsilon is None or spent.zcdp_rho is None or spent.delta is None:
-        return NO_PRIVACY.rstrip(".")
-    return (
-        f"({Bound(spent.epsilon):.3g}, {Bound(spent.delta):.2g})-differential privacy for each phone "
-        f"({Bound(spent.zcdp_rho):.4g}-zCDP), of {plan.epsilon_is_of}{repeatable_note(plan.noise_source)}"
-    )
-
-
-def _plain_words(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
-    if spent.epsilon is None or spent.delta is None:
-        return ["Models from this run must not be shared as if they were private.", ""]
-    epsilon, delta = Bound(spent.epsilon), Bound(spent.delta)
-    times = f" ({Bound(math.exp(spent.epsilon)):,.3g} times)" if spent.epsilon < _LARGEST_SAID else ""
-    return [
-        "In plain words: whatever anybody computes from the released models, replacing everything one phone sent",
-        f"by nothing changes the probability of any outcome by at most a factor of e^{epsilon:.3g}{times},",
-        f"and an additional {delta:.2g}. This counts every time the phone took part, not one message or one",
-        "round.",
-        "",
-    ]
-
-
-def _modelled_words(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
-    """What a guarantee supposes that is of a modelled deployment; nothing of one that is the run's own."""
-    if spent.epsilon is None or plan.modelled_cohort is None:
-        return []
-    return [
-        f"This holds for a deployment in which {plan.modelled_cohort:,} phones report per round and no phone takes",
-        f"part more often, or sooner again, than in this run. The run itself had a goal of {plan.goal} and added",
-        "proportionally less noise, to show what accuracy such a deployment would reach.",
-        "",
-    ]
 
 
 def _planned_and_happened(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:

@@ -77,15 +77,20 @@ class Engine:
             self.close(_GRACE_S if self._watch.error is None else _GRACE_OF_FAILED_S)
 
     def start(self) -> None:
-        """Begin to start; returns when this process has imported what it needs, and Ray may still be starting."""
+        """Begin to start; returns when this process has imported what it needs, and Ray may still be starting.
+
+        Raises:
+            EngineError: there is no cluster to join.
+        """
         if self._began:
             return
         if self.config.address is None and can_be_forked():
             self._forks = self._fork_first()
         with native_messages_aside(), quick_imports(), start_up.span("import", "Ray"):
             # By itself, and before the thread: two threads must not import the parts of one package.
-            from simulation.engine import ray_start  # noqa: F401
+            from simulation.engine import ray_start
 
+            ray_start.require_cluster(self.config)
             self._began = time.monotonic()
             threading.Thread(target=self._live, name="typefleet engine", daemon=True).start()
             with without_tensorflow():  # which Flower's simulation imports along, and Ray's start does not wait for

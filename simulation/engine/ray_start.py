@@ -89,6 +89,20 @@ def start_ray(config: EngineConfig, *, for_hosts: bool = True, forked_by: ForkSe
     return config.workers_here if config.address is None else _cluster_workers(config.address)
 
 
+def require_cluster(config: EngineConfig) -> None:
+    """Refuse an address without a cluster, before anything is made for it; a Ray of our own needs none.
+
+    Raises:
+        EngineError: nobody is there, or it leads through a network that is not private.
+    """
+    if config.address is None:
+        return
+    try:
+        check_cluster(config.address, config.trust_network)
+    except (OSError, ValueError) as error:
+        raise EngineError(start_failed(config, error)) from error
+
+
 _forks: ForkServer | None = None  # of the Ray of our own that runs, with its folder
 
 

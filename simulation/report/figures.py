@@ -9,7 +9,8 @@ from client_model.metrics.keyboard_metrics import KEYSTROKE_SAVINGS, TOP1_RECALL
 from client_model.metrics.metric import Metric
 from server_strategy.privacy.rounded_up import Bound
 from server_strategy.privacy.statement_noise import repeatable_note
-from simulation.report.charts import FIRST, FOURTH, SECOND, THIRD, Drawing, Line, bar_chart, line_chart
+from simulation.report.charts import FIRST, FOURTH, SECOND, THIRD, Line, bar_chart, line_chart
+from simulation.report.drawing import Drawing
 from simulation.report.drift import Watched, shown
 from simulation.report.facts import LeftOut, RunFacts
 from simulation.report.funnel import funnel_rows, funnel_totals

@@ -17,11 +17,10 @@ from simulation.report.charts import (
     SOFT,
     THIRD,
     Bar,
-    Drawing,
     lane_chart,
     stacked_bars,
-    standing_alone,
 )
+from simulation.report.drawing import Drawing, standing_alone
 from simulation.report.environment import REPORT_TEMPLATES
 from simulation.report.facts import LeftOut
 from simulation.report.tables import Table

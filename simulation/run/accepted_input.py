@@ -96,13 +96,8 @@ def accept_input(
         InputError: nothing was written but the cache of a tokenised file.
         EngineError: the same, of a cluster that anybody could reach.
     """
-    if config.engine.address is not None:
-        check_network(config.engine.address, config.engine.trust_network)
-    if of_run is None:
-        check_device(config.engine)
-        config = replace(config, engine=replace(config.engine, device=device_of(config.engine)))
-    config, parts = with_named_cell(config, parts or Parts())
-    config = with_kernel(config, parts, config.output_dir if resume else of_run)
+    begun = config.output_dir if resume else of_run
+    config, parts = _as_carried_out(config, parts or Parts(), begun, plays=of_run is None)
     metrics = _metrics(config, parts)
     _check_without_text(config, resume)
     split, config = _split_of(config), _with_place_of_key(config, resume, of_run)
@@ -110,7 +105,7 @@ def accept_input(
     _check_goal(config, spec.num_phones, "the fleet's {} phones")
     population = open_population(spec)
     digests = population.digests()
-    start, begun = open_starting_point(config), config.output_dir if resume else of_run
+    start = open_starting_point(config)
     forgotten = forgotten_by((*_requests_of(begun, start, of_run), *to_forget), spec, digests)
     people, held_out = (np.setdiff1d(some, forgotten.phones) for some in split.of(digests[: spec.num_people]))
     training = _training_phones(config, spec, people, forgotten)
@@ -137,6 +132,23 @@ def accept_input(
         given_vocabulary=vocabulary,
         forgotten=forgotten,
     )
+
+
+def _as_carried_out(config: RunConfig, parts: Parts, begun: Path | None, *, plays: bool) -> tuple[RunConfig, Parts]:
+    """The settings and what is handed in, with the device, the cell and the kernel that they come to here.
+
+    Args:
+        config, parts: as they were given.
+        begun: folder of the run that goes on, or that they are of; None: it is a new one.
+        plays: whether rounds are carried out by them; else they were, on whatever device.
+    """
+    if config.engine.address is not None:
+        check_network(config.engine.address, config.engine.trust_network)
+    if plays:
+        check_device(config.engine)
+        config = replace(config, engine=replace(config.engine, device=device_of(config.engine)))
+    config, parts = with_named_cell(config, parts)
+    return with_kernel(config, parts, begun), parts
 
 
 def _plan_and_words(

@@ -41,7 +41,7 @@ from typefleet.untrusted.archives import read_arrays
 from typefleet.untrusted.own_json import parse_json, read_lines
 
 # What a line says of every round, whatever became of it.
-_NOT_EVERY = {"funnel", "held_out", "profile", "aggregation", "not_told", "kernel"}
+_NOT_EVERY = {"funnel", "held_out", "profile", "aggregation", "not_told", "kernel", "kernel_bits"}
 _EVERY_ROUND = {f.name for f in fields(RoundRecord)} - _NOT_EVERY
 _FUNNEL = {f.name for f in fields(Funnel)}
 

@@ -5,6 +5,7 @@ A release on record that comes out bit for bit as it was is free; any other has 
 """
 
 from pathlib import Path
+from typing import Any
 
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import PrivacyPlan
@@ -19,11 +20,13 @@ from simulation.run.checkpoint import (
 )
 from simulation.run.directory import RunDirectory
 from simulation.run.going_back import GoesOn, noise_of_new_life
+from simulation.run.kernel import bits_that_train
 from simulation.run.lives import about_life, about_record, noise_life_of
 from simulation.run.preparation import Prepared
 from simulation.run.same_beginning import NOISE_HERE, noise_again
 
-KERNEL = "kernel"  # in a checkpoint: what trained the releases up to it and on record after it; None: more than one
+# In a checkpoint: what trained the releases up to it and on record after it, and its bits; None: more than one.
+KERNEL, BITS = "kernel", "kernel_bits"
 
 ELSEWHERE = (
     "is a copy of the folder in which the run began, or was moved to another disk or restored: it draws noise of its "
@@ -31,12 +34,24 @@ ELSEWHERE = (
 )
 
 
+def about_kernel(prepared: Prepared, *, behind: bool = False) -> dict[str, Any]:
+    """What a checkpoint says of what trained.
+
+    Args:
+        prepared: what is settled.
+        behind: whether releases of another kernel, or of other bits, are on record after the checkpoint.
+    """
+    kernel, bits = prepared.task.kernel, bits_that_train(prepared.task)
+    return {KERNEL: None if behind else kernel, BITS: None if behind else bits}
+
+
 def has_another_kernel(stored: Checkpoint, prepared: Prepared) -> bool:
     """Whether what is on record after a checkpoint was, or may have been, trained otherwise than it is now.
 
-    Kernels of earlier versions, which name none in their checkpoints, had other last bits.
+    Kernels of earlier versions, which name none in their checkpoints, had other last bits, and so may those of earlier
+    builds have had, which do not say which.
     """
-    return stored.about.get(KERNEL) != prepared.task.kernel
+    return any(stored.about.get(name) != here for name, here in about_kernel(prepared).items())
 
 
 def claim_no_more(folder: Path, number: int) -> None:
@@ -61,7 +76,8 @@ def claim_no_more(folder: Path, number: int) -> None:
 def another_kernel(plan: PrivacyPlan) -> str:
     """What is said of a run that goes on with another kernel, of the folder."""
     why = (
-        "goes on with another kernel than before, or than an earlier version had, so that updates have other last bits"
+        "goes on with another kernel than before, or than an earlier version had, or with another build of it, so that "
+        "updates have other last bits"
     )
     if plan.mechanism is None:
         return why

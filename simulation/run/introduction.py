@@ -8,7 +8,7 @@ from client_model.config import public_shape, starts_publicly
 from client_model.text.population import text_source
 from simulation.engine.clusters import warning_of
 from simulation.run.aggregation_told import aggregation_words, robust_words
-from simulation.run.kernel import kernel_that_trains, kernels_of, trained_in_words
+from simulation.run.kernel import bits_that_train, kernel_that_trains, kernels_of, trained_in_words
 from simulation.run.other_runs import introduction
 from simulation.run.preparation import Prepared
 from simulation.run.report import plan_lines
@@ -47,13 +47,14 @@ def introduction_of(run: "Run") -> Iterator[str]:
 
 
 def _other_kernel(run: "Run") -> Iterator[str]:
-    """That a run goes on with another kernel than that of its last round."""
-    kernel = kernel_that_trains(run.prepared.task)
-    before = kernels_of(run.directory.read_rounds())
-    if before and before[-1][0] != kernel:
+    """That a run goes on with another kernel, or another build of it, than that of its last round."""
+    task, rounds = run.prepared.task, run.directory.read_rounds()
+    here = {"round": 0, "kernel": kernel_that_trains(task), "kernel_bits": bits_that_train(task)}
+    before, all_of_them = kernels_of(rounds), kernels_of([*rounds, here])
+    if before and len(all_of_them) > len(before):
         yield (
-            f"kernel      {kernel} from here on, {before[-1][0]} before: no settings alone give these weights again; "
-            "rounds.jsonl has which round was whose"
+            f"kernel      {all_of_them[-1][0]} from here on, {before[-1][0]} before: no settings alone give these "
+            "weights again; rounds.jsonl has which round was whose"
         )
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from client_model.config import NATIVE, TENSORFLOW, Kernel, WantedKernel
-from client_model.learning.cells.base import Cell
+from client_model.learning.language_model import model_shape
 from client_model.learning.native.available import is_built
-from client_model.learning.trainers import chosen_kernel
+from client_model.learning.trainers import bits_of, chosen_kernel
 from simulation.config import RunConfig
 from simulation.engine.host_task import HostTask
 from simulation.files import write_text_atomically
@@ -29,6 +29,11 @@ def kernel_that_trains(task: HostTask) -> Kernel:
     return task.kernel if task.group is None else TENSORFLOW
 
 
+def bits_that_train(task: HostTask) -> str:
+    """The bits of that kernel, see `bits_of`."""
+    return bits_of(kernel_that_trains(task))
+
+
 def trained_in_words(task: HostTask) -> str:
     """`in C`, `by TensorFlow, 4 phones at once`."""
     together = ""
@@ -41,18 +46,28 @@ def trained_in_words(task: HostTask) -> str:
 def kernels_of(rounds: Iterable[Mapping[str, Any]]) -> list[tuple[str, int]]:
     """Each kernel that a run went on with, and the first of its rounds; of rounds that say it.
 
+    A build with other last bits is named where both rounds say theirs.
+
     Args:
         rounds: lines of rounds.jsonl.
 
     Example:
         >>> kernels_of([{"round": 1}, {"round": 2, "kernel": "native"}, {"round": 3, "kernel": "tensorflow"}])
         [('native', 2), ('tensorflow', 3)]
+        >>> kernels_of([{"round": at, "kernel": "native", "kernel_bits": bits} for at, bits in enumerate("112", 1)])
+        [('native', 1), ('another build of native', 3)]
     """
     found: list[tuple[str, int]] = []
+    before: tuple[str | None, str | None] = (None, None)
     for line in rounds:
-        kernel = line.get("kernel")
-        if kernel is not None and (not found or found[-1][0] != kernel):
+        kernel, bits = line.get("kernel"), line.get("kernel_bits")
+        if kernel is None:
+            continue
+        if kernel != before[0]:
             found.append((kernel, line["round"]))
+        elif bits != before[1] and None not in (bits, before[1]):
+            found.append((f"another build of {kernel}", line["round"]))
+        before = kernel, bits
     return found
 
 
@@ -65,7 +80,8 @@ def with_kernel(config: RunConfig, parts: Parts, begun: Path | None) -> RunConfi
         begun: folder of the run that goes on, or that they are of; None: it is a new one.
 
     Raises:
-        ConfigError: there is no such kernel on this machine, also where it is the run's own, or it has not the cell.
+        ConfigError: there is no such kernel on this machine, also where it is the run's own, or it has not the cell, or
+            not in this size.
     """
     wanted: WantedKernel = config.engine.kernel
     if wanted == "auto" and begun is not None and RunDirectory(begun).config.exists():
@@ -75,8 +91,8 @@ def with_kernel(config: RunConfig, parts: Parts, begun: Path | None) -> RunConfi
         without = command("scripts/simulate.py", "--resume", begun, "--engine.kernel", TENSORFLOW)
         found = "none" if _is_over(RunDirectory(begun), config.rounds) else f"none; {without} goes on without it"
         raise ConfigError(expected(RunDirectory(begun).config, what, found))
-    cell: Cell = parts.cell or config.model.make_cell()
-    return replace(config, engine=replace(config.engine, kernel=chosen_kernel(wanted, cell)))
+    shape = model_shape(config.model, cell=parts.cell)
+    return replace(config, engine=replace(config.engine, kernel=chosen_kernel(wanted, shape)))
 
 
 def for_reading(config: RunConfig) -> RunConfig:

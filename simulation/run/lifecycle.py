@@ -34,10 +34,10 @@ from simulation.run.current_weights import CurrentWeights
 from simulation.run.directory import RunDirectory, new_run_directory
 from simulation.run.drafts import drop_drafts
 from simulation.run.forgotten import read_requests, take_over
-from simulation.run.going_back import leave_phones_behind, state_at_the_start, where_it_goes_on
+from simulation.run.going_back import GoesOn, leave_phones_behind, state_at_the_start, where_it_goes_on
 from simulation.run.going_on import (
     ELSEWHERE,
-    KERNEL,
+    about_kernel,
     another_kernel,
     claim_no_more,
     has_another_kernel,
@@ -219,9 +219,29 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> t
     if not directory.has_begun:
         return _begun_anew(prepared, progress, held, directory), None
     at = where_it_goes_on(directory.checkpoints, prepared)
-    stored = at.stored
     for note in at.notes:
         progress.say(f"note: {note}")
+    run = _run_at(at, prepared, progress, directory)
+
+    def go_on() -> None:
+        if not run.finished:  # else it has no round by this kernel
+            record_kernel(directory, config)
+        directory.cut_rounds_after(run.totals.server_round)
+        if prepared.forgotten.life:
+            leave_phones_behind(run, at, lambda forget_noise: checkpoint(run, forget_noise, keep_all=True))
+
+    left = f", without {len(phones):,} that it is to forget" if len(phones := prepared.forgotten.phones) else ""
+    progress.say(f"resuming {directory.root} after round {run.totals.rounds_completed}{left}")
+    return run, go_on
+
+
+def _run_at(at: GoesOn, prepared: Prepared, progress: RunProgress, directory: RunDirectory) -> Run:
+    """A run as it was where it goes on; nothing of it is deleted but drafts.
+
+    Raises:
+        ConfigError, LedgerError, CheckpointError, AccountError: its folder does not fit the settings, or was given up.
+    """
+    stored = at.stored
     totals, salt = totals_of(stored), part_of(stored, "salt", str)
     require_same_beginning(part_of(stored, "fingerprint", dict), prepared, directory.root)
     drop_drafts(directory.root)
@@ -234,7 +254,7 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> t
     if moved:
         progress.say(f"note: {directory.root} {ELSEWHERE}")
     cohorts = prepared.open_world()
-    aggregation = aggregation_of(config, prepared.plan, noise, cohorts.most_reports)
+    aggregation = aggregation_of(prepared.config, prepared.plan, noise, cohorts.most_reports)
     strategy = strategy_of(prepared, cohorts, directory.ledger, aggregation=aggregation, noise=noise, salt=salt)
     if start is not None:
         arrays: State = {"weights": start.flat, "tokens_by_phone": np.zeros(len(prepared.digests), np.int64)}
@@ -258,17 +278,7 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> t
     )
     if run.pays_again and not moved and not strategy.ledger.is_at_its_end:
         progress.say(f"note: {directory.root} {another_kernel(strategy.plan)}")
-
-    def go_on() -> None:
-        if not run.finished:  # else it has no round by this kernel
-            record_kernel(directory, config)
-        directory.cut_rounds_after(totals.server_round)
-        if prepared.forgotten.life:
-            leave_phones_behind(run, at, lambda forget_noise: checkpoint(run, forget_noise, keep_all=True))
-
-    left = f", without {len(phones):,} that it is to forget" if len(phones := prepared.forgotten.phones) else ""
-    progress.say(f"resuming {directory.root} after round {run.totals.rounds_completed}{left}")
-    return run, go_on
+    return run
 
 
 def _begun_anew(prepared: Prepared, progress: RunProgress, held: ExitStack, directory: RunDirectory) -> Run:
@@ -314,7 +324,7 @@ def checkpoint(run: Run, forget_noise: bool = False, *, keep_all: bool = False) 
     about = {
         "fingerprint": fingerprint(run.prepared),
         "salt": run.salt,
-        KERNEL: None if behind else run.prepared.task.kernel,
+        **about_kernel(run.prepared, behind=behind),
         "began": dict(run.began),
         "totals": asdict(run.totals),
         "held_out": run.held_out,

@@ -76,7 +76,7 @@ def host_task(
         seed=config.seed,
         metric_names=tuple(found),
         cell_settings=chosen(config.model, "cell")[1] if by_name else KindSettings(),
-        kernel=chosen_kernel(config.engine.kernel, shape.cell),
+        kernel=chosen_kernel(config.engine.kernel, shape),
         text=text_elsewhere(config, parts),
         group=group_of(config.engine, shape, config.training, config.cohort.goal),
         handed_in=handed_in,

@@ -19,7 +19,7 @@ from simulation.run.artefacts import artefacts_of
 from simulation.run.files_statement import origin_of_words
 from simulation.run.handling_told import handling_of
 from simulation.run.held_out_phones import write_phone_counts
-from simulation.run.kernel import kernel_that_trains
+from simulation.run.kernel import bits_that_train, kernel_that_trains
 from simulation.run.ledger_head import write_head
 from simulation.run.lifecycle import Run, checkpoint
 from simulation.run.noise_secret import erase_noise_secret
@@ -74,6 +74,7 @@ def run_summary(run: Run) -> Summary:
         ),
         consent=consent_summary(run.cohorts.fleet, run.cohorts.now_s, lines),
         kernel=kernel_that_trains(run.prepared.task),
+        kernel_bits=bits_that_train(run.prepared.task),
     )
 
 

@@ -48,6 +48,7 @@ class RoundRecord:
     aggregation: Mapping[str, Any] | None = None  # what the protocol says of the round; None without one
     not_told: int | None = None  # phones that failed or were rejected, and agree to no record; None: all agree
     kernel: str | None = None  # that trained; None: an earlier version did not say
+    kernel_bits: str | None = None  # see `client_model.learning.trainers.bits_of`; None: an earlier build did not say
 
     def as_line(self) -> dict[str, Any]:
         """Flat, as it is written: the parts that do not exist add no keys."""
@@ -59,6 +60,7 @@ class RoundRecord:
             "aggregation": {} if self.aggregation is None else {"aggregation": dict(self.aggregation)},
             "not_told": {} if self.not_told is None else {"not_told": self.not_told},
             "kernel": {} if self.kernel is None else {"kernel": self.kernel},
+            "kernel_bits": {} if self.kernel_bits is None else {"kernel_bits": self.kernel_bits},
         }
         line: dict[str, Any] = {}
         for name, value in own.items():
@@ -78,8 +80,8 @@ class RoundRecord:
         told = fields(Funnel)[0].name in rest
         funnel = {f.name: rest.pop(f.name) for f in fields(Funnel) if told and f.name in ALWAYS_TOLD | rest.keys()}
         profile, aggregation = rest.pop("profile", None), rest.pop("aggregation", None)
-        parts = ("funnel", "held_out", "profile", "aggregation", "not_told", "kernel")
-        not_told, kernel = rest.pop("not_told", None), rest.pop("kernel", None)
+        told_since = {name: rest.pop(name, None) for name in ("not_told", "kernel", "kernel_bits")}
+        parts = {"funnel", "held_out", "profile", "aggregation", *told_since}
         own = {f.name: rest.pop(f.name) for f in fields(RoundRecord) if f.name not in parts}
         return RoundRecord(
             **own,
@@ -87,8 +89,7 @@ class RoundRecord:
             held_out=rest or None,
             profile=None if profile is None else RoundProfile.from_json(profile),
             aggregation=aggregation,
-            not_told=not_told,
-            kernel=kernel,
+            **told_since,
         )
 
 
@@ -120,6 +121,7 @@ class Summary:
     aggregation: Mapping[str, Any] | None = None  # what became of the sums; None: the server is told of each phone
     consent: Mapping[str, Any] | None = None  # who agrees to training; None: everybody, always
     kernel: str | None = None  # that trained its last rounds; None: an earlier version, which had one
+    kernel_bits: str | None = None  # of that kernel; None: an earlier build did not say
 
     def as_json(self) -> dict[str, Any]:
         """Flat, as it is written; None where a value does not exist."""
@@ -170,6 +172,7 @@ class Summary:
             rest.setdefault("aggregation", None)
             rest.setdefault("consent", None)
             rest.setdefault("kernel", None)
+            rest.setdefault("kernel_bits", None)
             own = {f.name: rest.pop(f.name) for f in fields(Summary) if f.name not in others}
         except KeyError as error:
             raise ConfigError(expected(where, "the outcome of a finished run", f"no {error.args[0]} in it")) from None

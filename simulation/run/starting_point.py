@@ -149,6 +149,6 @@ def starting_weights(point: StartingPoint | None, config: RunConfig, shape: Mode
         learning_rate=config.model.init_learning_rate,
         max_gradient_norm=config.training.max_gradient_norm,
         seed=config.seed,
-        kernel=chosen_kernel(config.engine.kernel, shape.cell),
+        kernel=chosen_kernel(config.engine.kernel, shape),
         name=f"central training on {point.path.name}",
     )

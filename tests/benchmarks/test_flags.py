@@ -16,6 +16,7 @@ OLD = Path("old.json")
         (BenchmarkFlags(measured=OLD, quick=True), "--measured: expected at most --compare"),
         (BenchmarkFlags(measured=OLD, smoke=True), "--measured: expected at most --compare"),
         (BenchmarkFlags(measured=OLD, output=Path("zz.json")), "--measured: expected at most --compare"),
+        (BenchmarkFlags(measured=OLD, output=Path("benchmark.json")), "--measured: expected at most --compare"),
         (BenchmarkFlags(quick=True, smoke=True), "--smoke: expected no --quick"),
         (BenchmarkFlags(compare=Path("benchmark.json")), "--output: expected another file than that of --compare"),
         (BenchmarkFlags(compare=Path("none/../benchmark.json")), "--output: expected another file"),

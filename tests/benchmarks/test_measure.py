@@ -3,6 +3,8 @@
 import json
 import re
 import sys
+from importlib.machinery import BuiltinImporter
+from importlib.util import spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -52,13 +54,26 @@ def test_a_failure_says_how_it_ended_and_names_no_file_that_is_gone(tmp_path):
     assert all(path.exists() for path in named if path.parent != Path("/")), named
 
 
+class Editable:
+    """As `pip install -e` puts one on `sys.meta_path`: it knows where packages are, which is in none of its folders."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def find_spec(self, name, path=None, target=None):
+        return spec_from_file_location(name, self.folder / name / "__init__.py") if name == "client_model" else None
+
+
+@pytest.mark.parametrize("editable", [False, True])
 @pytest.mark.parametrize("built", [(), ("checkout",), ("installed",), ("checkout", "installed")])
-def test_a_checkout_without_the_kernel_that_is_installed_is_refused(tmp_path, built):
+def test_a_checkout_without_the_kernel_that_is_installed_is_refused(tmp_path, built, editable):
     for place in built:
         native = tmp_path / place / "client_model" / "learning" / "native"
         native.mkdir(parents=True)
         (native / "kernel.abi3.so").touch()
-    places = tmp_path / "checkout", [str(tmp_path / "checkout"), str(tmp_path / "installed")]
+    folders = [str(tmp_path / "checkout"), *([] if editable else [str(tmp_path / "installed")])]
+    finders = [BuiltinImporter, *([Editable(tmp_path / "installed")] if editable else [])]
+    places = tmp_path / "checkout", folders, finders
     if built == ("installed",):
         with pytest.raises(BenchmarkError, match="expected a native kernel in the checkout") as error:
             require_own_kernel(*places)

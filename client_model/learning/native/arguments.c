@@ -27,13 +27,18 @@ const variant *const all_variants[] = {
 
 int variant_runs(const variant *v) { return runs_here(v); }
 
-const variant *variant_named(const char *name)
+int to_variant(PyObject *name, void *into)
 {
-    for (const variant *const *v = all_variants; *v; v++)
-        if (!strcmp((*v)->name, name) && runs_here(*v)) return *v;
+    const char *wanted;
+    if (!PyArg_Parse(name, "s;native kernel: expected the name of a variant", &wanted)) return 0;
+    for (const variant *const *v = all_variants; *v; v++) {
+        if (strcmp((*v)->name, wanted) || !runs_here(*v)) continue;
+        *(const variant **)into = *v;
+        return 1;
+    }
     PyErr_Format(PyExc_ValueError, "native kernel: expected the name of a variant that this machine runs, found '%s'",
-                 name);
-    return NULL;
+                 wanted);
+    return 0;
 }
 
 typedef struct {
@@ -85,6 +90,14 @@ int take_floats(PyObject *object, const char *where, Py_ssize_t rows, Py_ssize_t
 int take_float_vector(PyObject *object, const char *where, Py_ssize_t size, int writable, array *into)
 {
     return take(object, where, FLOAT32, writable, into) && has_size(where, into, size);
+}
+
+int take_memory(PyObject *object, const char *where, size_t floats, array *into)
+{
+    if (!take_float_vector(object, where, -1, 1, into)) return 0;
+    if ((size_t)into->view.shape[0] >= floats) return 1;
+    PyErr_Format(PyExc_ValueError, "%s: expected at least %zu floats, found %zd", where, floats, into->view.shape[0]);
+    return 0;
 }
 
 int take_ints(PyObject *object, const char *where, Py_ssize_t size, int writable, array *into)

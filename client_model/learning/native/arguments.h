@@ -11,8 +11,8 @@
 extern const variant *const all_variants[]; /* the fastest first, then NULL */
 int variant_runs(const variant *v);         /* on this machine */
 
-/* The variant of this name; NULL, and a ValueError, if there is none that this machine runs. */
-const variant *variant_named(const char *name);
+/* For PyArg_ParseTuple's O&: into a `const variant *`, that of a name; a ValueError if this machine runs none. */
+int to_variant(PyObject *name, void *into);
 
 /* A C-contiguous buffer of aligned items, held until it is released; all zero until it is taken, and may be released
    then as well. */
@@ -27,6 +27,7 @@ int take_float_vector(PyObject *object, const char *where, Py_ssize_t size, int 
 int take_ints(PyObject *object, const char *where, Py_ssize_t size, int writable, array *into);  /* int32 [size] */
 int take_longs(PyObject *object, const char *where, Py_ssize_t size, int writable, array *into); /* int64 [size] */
 int take_long_rows(PyObject *object, const char *where, Py_ssize_t rows, Py_ssize_t columns, array *into); /* int64 */
+int take_memory(PyObject *object, const char *where, size_t floats, array *into); /* writable, as large or larger */
 int fits_int(const char *where, const array *matrix);           /* fewer rows and columns than 2^30 */
 int ids_within(const array *ids, const char *where, int bound); /* int32, each in [0, bound) */
 void release(array *arrays, int count);

@@ -2,13 +2,15 @@
 
 from functools import cache
 
-from client_model.learning.cells.base import Cell
+from client_model.learning.cells.base import Cell, CellSizes
 from client_model.learning.cells.cifg import Cifg
 from client_model.learning.cells.gru import Gru
 from client_model.learning.cells.lstm import Lstm
 from client_model.learning.cells.stacked import Stacked
 
 CELLS: dict[type, int] = {Cifg: 0, Stacked: 0, Gru: 1, Lstm: 2}  # as sizes.h numbers them
+INTERFACE = 1  # of module.c, which says when it is raised
+LARGEST = 2**16  # width and units at most, as training_module.c has it
 
 
 def has_cell(cell: Cell) -> bool:
@@ -16,14 +18,19 @@ def has_cell(cell: Cell) -> bool:
     return type(cell) in CELLS
 
 
+def has_sizes(sizes: CellSizes) -> bool:
+    """Whether the kernel trains cells as large as this."""
+    return max(sizes.embedding, sizes.units) <= LARGEST
+
+
 @cache
 def is_built() -> bool:
-    """Whether it was built when Typefleet was installed."""
+    """Whether it was built when Typefleet was installed, and not from an earlier state of a checkout."""
     try:
-        import client_model.learning.native.kernel  # noqa: F401
+        from client_model.learning.native import kernel
     except ImportError:
         return False
-    return True
+    return bool(getattr(kernel, "INTERFACE", None) == INTERFACE)
 
 
 @cache

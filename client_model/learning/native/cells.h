@@ -5,9 +5,7 @@
 #ifndef TYPEFLEET_CELLS_H
 #define TYPEFLEET_CELLS_H
 
-#include "cifg.h"
-#include "gru.h"
-#include "lstm.h"
+#include "layer.h"
 #include "norm.h"
 
 /* Of one layer, from the second on. */
@@ -45,29 +43,6 @@ FUNCTION cell_trace cell_trace_in(arena *w, model_sizes s, int tokens, int rows,
     made.d_layer = s.layers > 1 ? take(w, each) : NULL;
     made.d_read = take(w, each);
     return made;
-}
-
-FUNCTION void layer_forward(
-    model_sizes s, const layer_weights *weights, layer_trace *trace, layer_scratch *scratch, batch b, const float *x)
-{
-    if (s.cell == LSTM)
-        lstm_forward(s, weights, trace, scratch, b, x);
-    else if (s.cell == GRU)
-        gru_forward(s, weights, trace, scratch, b, x);
-    else
-        cifg_forward(s, weights, trace, scratch, b, x);
-}
-
-FUNCTION void layer_backward(
-    model_sizes s, const layer_weights *weights, const layer_weights *gradients, layer_trace *trace,
-    layer_scratch *scratch, batch b, const float *x, float *d_outputs, float *d_x, float *lent)
-{
-    if (s.cell == LSTM)
-        lstm_backward(s, weights, gradients, trace, scratch, b, x, d_outputs, d_x, lent);
-    else if (s.cell == GRU)
-        gru_backward(s, weights, gradients, trace, scratch, b, x, d_outputs, d_x, lent);
-    else
-        cifg_backward(s, weights, gradients, trace, scratch, b, x, d_outputs, d_x, lent);
 }
 
 FUNCTION void sum_into(float *sum, const float *a, const float *b, size_t count)

@@ -1,178 +1,125 @@
-/* What the layers of gated cells share: the batch, what a forward pass keeps of it, and the gradients of the weights.
+/* What gated cells share in a step: its rows, and the units of a row, a vector of them at a time.
  *
- * The rows of step t are the first rows[t] of those of step t - 1, and stand after them. n tokens, D the width of the
- * embedding, U units, G gates, R the width of the recurrent input: D, but U for the LSTM.
+ * A cell is its arithmetic over one such vector, forward and backward, and its traits; lstm.h is the plainest.
+ * All around that is the same for every cell and is in layer.h: steps, products, gradients of the weights. The rows
+ * below are compiled for each cell by itself, so that its arithmetic stands in their innermost loop.
+ *
+ * To add a cell: number it in sizes.h and in available.py, write a file like lstm.h, and name it in kinds.h. Where it
+ * has weights that others have not, as peepholes would be, they come into weights.h, and from there into `step_rows`
+ * and `cell_lanes`; layer.h then sets their gradients.
+ *
+ * U units, G gates.
  */
 #ifndef TYPEFLEET_GATED_H
 #define TYPEFLEET_GATED_H
 
 #include "elementary.h"
-#include "products.h"
-#include "weights.h"
-#include "arena.h"
 
-typedef struct {
-    int tokens; /* n */
-    int steps;  /* that have rows */
-    const int32_t *rows;
-} batch;
+enum { MOST_GATES = 4 };
 
-/* Of one layer. What of it the cell does not need is NULL.
+/* LANES units of one row in one step: what the arithmetic of a cell is given and what it sets.
  *
- * In training all n tokens are kept; in scoring the `place` of a step is one of two, in turns, and n below is twice the
- * rows of the first step, but for outputs.
+ * Forward: given is_first, before, gate and recurrent; sets gate, memory, saved and hidden.
+ * Backward: given is_first, before, gate, saved, d_hidden and d_memory; sets gate, recurrent and d_memory.
  */
 typedef struct {
-    int in_turns;       /* rows of the first step, in scoring; 0 in training */
-    float *gates;       /* [n, G U]: sums that go into the gates, then their values, then the gradients of the sums */
-    float *cell;        /* [n, U]; the LSTM's and CIFG's */
-    float *tanh_cell;   /* [n, U]; the LSTM's and CIFG's */
-    float *recalled;    /* [n, U]: what the reset gate acts on; the GRU's */
-    float *d_recurrent; /* [n, G U]: gradients of the recurrent products; the GRU's, elsewhere those of gates */
-    float *hidden;      /* [n, U]: what the projection reads */
-    float *outputs;     /* [n, D] */
-    packed_matrix kernel, back; /* of products of a few rows with the recurrent kernel, and with it transposed */
-} layer_trace;
+    int is_first;              /* whether there is no step before */
+    vec before;                /* memory of the step before; zero in the first step */
+    vec gate[MOST_GATES];      /* sums that go into the gates, then their values, then the gradients of the sums */
+    vec recurrent[MOST_GATES]; /* of a product apart: the product, zero in the first step, then its gradients */
+    vec memory;                /* what the step hands on to the next within the cell */
+    vec saved;                 /* what else the backward pass wants to see again */
+    vec hidden;                /* what the projection reads */
+    vec d_hidden;              /* gradient of hidden; not what comes through the memory, even where they are one */
+    vec d_memory;              /* gradient of memory from the step after, zero where there is none; then of `before` */
+} cell_lanes;
 
-/* A step of a forward pass: its rows, at which token they begin, and where what is kept of them stands. */
+typedef void cell_arithmetic(cell_lanes *);
+
 typedef struct {
-    int t, rows;
-    size_t token, place, token_before, place_before;
-} step;
+    int gates;            /* G, at most MOST_GATES */
+    int hidden_recurs;    /* the next step's recurrent input is hidden, of U units, and not the output */
+    int product_apart;    /* the recurrent product is not in the sums of the gates, but beside them */
+    int memory_is_hidden; /* they are one, and `hidden` alone is set */
+} cell_traits;
 
-INLINE step first_step(batch b) { return (step){.rows = b.rows[0]}; }
-INLINE step step_after(step now, batch b, const layer_trace *trace)
-{
-    step next = {
-        .t = now.t + 1,
-        .token = now.token + (size_t)now.rows,
-        .token_before = now.token,
-        .place_before = now.place,
-    };
-    next.rows = next.t < b.steps ? b.rows[next.t] : 0;
-    next.place = trace->in_turns ? (size_t)(next.t % 2) * (size_t)trace->in_turns : next.token;
-    return next;
-}
-
-/* Scratch of one layer's passes, used by one after another. */
+/* The rows of a step, one after another, each with all its units. */
 typedef struct {
-    packed_matrix other;  /* any matrix of the layer, but the recurrent kernel */
-    packed_matrix second; /* the projection, beside it */
-    float *of_rows;       /* [rows of step 0, G U] */
-    float *carried;       /* [rows of step 0, U]: gradient that goes to the step before through the cell */
-    float *fed;           /* [n, R]: recurrent inputs, for the gradient of their kernel */
-} layer_scratch;
+    int rows, units;
+    int after;                      /* rows, the first ones, that have a step after; for the backward pass */
+    float *gates;                   /* [rows, G U] */
+    float *recurrent;               /* [rows, G U]: of a product apart, else the gates */
+    const float *before;            /* [rows, U]; NULL in the first step */
+    float *memory, *saved, *hidden; /* [rows, U] */
+    const float *d_hidden;          /* [rows, U] */
+    float *d_memory;                /* [rows, U] */
+} step_rows;
 
-INLINE vec vget(const float *p, int left) { return left >= LANES ? vload(p) : vload_some(p, left); }
-INLINE void vput(float *p, vec x, int left)
-{
-    if (left >= LANES)
-        vstore(p, x);
-    else
-        vstore_some(p, x, left);
-}
+/* A cell as layer.h uses it. */
+typedef struct {
+    cell_traits traits;
+    void (*forward)(step_rows);
+    void (*backward)(step_rows);
+} gated_cell;
 
 /* Gradient of x, given y = sigmoid(x) or y = tanh(x), and the gradient of y. */
 INLINE vec through_sigmoid(vec y, vec dy) { return vmul(vmul(dy, y), vsub(vall(1.0f), y)); }
 INLINE vec through_tanh(vec y, vec dy) { return vmul(dy, vfnma(y, y, vall(1.0f))); }
 
-INLINE void packed_from(packed_matrix *to, int k, int n, const float *b, int ldb, int transposed)
+/* A vector of each gate, `units` apart, of which `left` units are there. */
+INLINE void get_gates(vec gate[MOST_GATES], int gates, const float *from, size_t units, int left)
 {
-    to->k = k, to->n = n;
-    pack(to, b, ldb, transposed);
+#pragma GCC unroll 4
+    for (int g = 0; g < gates; g++) gate[g] = vget(from + (size_t)g * units, left);
+}
+INLINE void put_gates(float *to, const vec gate[MOST_GATES], int gates, size_t units, int left)
+{
+#pragma GCC unroll 4
+    for (int g = 0; g < gates; g++) vput(to + (size_t)g * units, gate[g], left);
 }
 
-FUNCTION size_t most_panels(size_t so_far, int k, int n)
+/* One pass over rows. All but these is constant where this is inlined, so that no call and no question is left. */
+INLINE void pass_over_rows(step_rows r, cell_traits of, int is_backward, cell_arithmetic *arithmetic)
 {
-    size_t floats = packed_floats(k, n);
-    return floats > so_far ? floats : so_far;
+    const size_t units = (size_t)r.units, across = (size_t)of.gates * units;
+    for (size_t row = 0; row < (size_t)r.rows; row++)
+        for (int i = 0; i < r.units; i += LANES) {
+            const int left = r.units - i;
+            const size_t unit = row * units + (size_t)i, gate = row * across + (size_t)i;
+            cell_lanes now = {.is_first = !r.before};
+            get_gates(now.gate, of.gates, r.gates + gate, units, left);
+            if (r.before) now.before = vget(r.before + unit, left);
+            if (is_backward) {
+                now.saved = vget(r.saved + unit, left);
+                now.d_hidden = vget(r.d_hidden + unit, left);
+                if (row < (size_t)r.after) now.d_memory = vget(r.d_memory + unit, left);
+            } else if (of.product_apart && r.before)
+                get_gates(now.recurrent, of.gates, r.recurrent + gate, units, left);
+
+            arithmetic(&now);
+
+            put_gates(r.gates + gate, now.gate, of.gates, units, left);
+            if (is_backward) {
+                if (of.product_apart) put_gates(r.recurrent + gate, now.recurrent, of.gates, units, left);
+                vput(r.d_memory + unit, now.d_memory, left);
+            } else {
+                if (!of.memory_is_hidden) vput(r.memory + unit, now.memory, left);
+                vput(r.saved + unit, now.saved, left);
+                vput(r.hidden + unit, now.hidden, left);
+            }
+        }
 }
 
-FUNCTION layer_scratch scratch_in(arena *w, model_sizes s, int tokens, int rows)
-{
-    const int across = gates_of(s) * s.units;
-    size_t panels = most_panels(packed_floats(s.width, across), across, s.width);
-    size_t small = most_panels(packed_floats(s.width, s.units), s.units, s.width);
-    layer_scratch made = {0};
-    made.other.panels = take(w, panels);
-    made.second.panels = take(w, small);
-    made.of_rows = take(w, (size_t)rows * (size_t)across);
-    made.carried = take(w, (size_t)rows * (size_t)s.units);
-    made.fed = take(w, (size_t)tokens * (size_t)recurrent_width(s));
-    return made;
-}
-
-/* in_turns: see layer_trace. */
-FUNCTION layer_trace trace_in(arena *w, model_sizes s, int tokens, int in_turns)
-{
-    const size_t n = in_turns ? 2 * (size_t)in_turns : (size_t)tokens;
-    const size_t units = (size_t)s.units, across = (size_t)gates_of(s) * units;
-    layer_trace made = {.in_turns = in_turns};
-    made.gates = take(w, n * across);
-    made.hidden = take(w, n * units);
-    made.outputs = take(w, (size_t)tokens * (size_t)s.width);
-    if (s.cell == GRU) {
-        made.recalled = take(w, n * units);
-        made.d_recurrent = in_turns ? NULL : take(w, n * across);
-    } else {
-        made.cell = take(w, n * units);
-        made.tanh_cell = take(w, n * units);
-    }
-    made.kernel.panels = take(w, packed_floats(recurrent_width(s), (int)across));
-    made.back.panels = in_turns ? NULL : take(w, packed_floats((int)across, recurrent_width(s)));
-    return made;
-}
-
-/* What the gates of a step, or of all tokens at once where all are kept, get from x [n, D] and the bias. */
-INLINE void input_sums(
-    model_sizes s, const layer_weights *weights, layer_trace *trace, const layer_scratch *scratch, batch b, step now,
-    const float *x)
-{
-    const int across = gates_of(s) * s.units, rows = trace->in_turns ? now.rows : b.tokens;
-    if (!trace->in_turns && now.t) return;
-    product(
-        trace->gates + now.place * (size_t)across, across, x + now.token * (size_t)s.width, s.width, rows,
-        &scratch->other, weights->gate_bias, 0);
-}
-
-/* sums [columns] of the rows of x [rows, columns], one after another */
-FUNCTION void column_sums(float *sums, const float *x, int rows, int columns)
-{
-    memset(sums, 0, sizeof(float) * (size_t)columns);
-    for (int i = 0; i < rows; i++, x += columns)
-        for (int j = 0; j < columns; j += LANES)
-            vput(sums + j, vadd(vget(sums + j, columns - j), vget(x + j, columns - j)), columns - j);
-}
-
-/* What step t + 1 read of step t: of states [n, width] those of rows that still ran, [n - rows of step 0, width]. */
-FUNCTION void states_fed(float *fed, const float *states, batch b, int width)
-{
-    for (int t = 0; t + 1 < b.steps; t++) {
-        const size_t floats = (size_t)b.rows[t + 1] * (size_t)width;
-        memcpy(fed, states, sizeof(float) * floats);
-        fed += floats;
-        states += (size_t)b.rows[t] * (size_t)width;
-    }
-}
-
-/* Gradients of a layer's weights but the projection's, and d_x [n, D], given those of the sums that go into the gates.
- *
- * x [n, D] is what the layer read, `states` [n, R] what its steps hand on.
- */
-FUNCTION void gate_gradients(
-    model_sizes s, const layer_weights *weights, const layer_weights *gradients, const layer_trace *trace,
-    layer_scratch *scratch, batch b, const float *x, const float *states, float *d_x, float *lent)
-{
-    const int across = gates_of(s) * s.units, width = recurrent_width(s), first = b.rows[0], later = b.tokens - first;
-    const float *dz = trace->gates, *dr = trace->d_recurrent ? trace->d_recurrent : dz;
-    product_transposed(gradients->input_kernel, across, x, s.width, dz, across, s.width, across, b.tokens, 0, lent);
-    states_fed(scratch->fed, states, b, width);
-    product_transposed(
-        gradients->recurrent_kernel, across, scratch->fed, width, dr + (size_t)first * (size_t)across, across, width,
-        across, later, 0, lent);
-    column_sums(gradients->gate_bias, dz, b.tokens, across);
-    packed_from(&scratch->other, across, s.width, weights->input_kernel, across, 1);
-    product(d_x, s.width, dz, across, b.tokens, &scratch->other, NULL, 0);
-}
+/* The cell NAME of the traits given, whose arithmetic is NAME_forward and NAME_backward. */
+#define GATED_CELL(NAME, ...)                                                                                          \
+    FUNCTION void NAME##_rows_forward(step_rows r)                                                                     \
+    {                                                                                                                  \
+        pass_over_rows(r, (cell_traits){__VA_ARGS__}, 0, NAME##_forward);                                              \
+    }                                                                                                                  \
+    FUNCTION void NAME##_rows_backward(step_rows r)                                                                    \
+    {                                                                                                                  \
+        pass_over_rows(r, (cell_traits){__VA_ARGS__}, 1, NAME##_backward);                                             \
+    }                                                                                                                  \
+    static const gated_cell NAME = {{__VA_ARGS__}, NAME##_rows_forward, NAME##_rows_backward};
 
 #endif

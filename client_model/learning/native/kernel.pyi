@@ -13,6 +13,8 @@ Ints = NDArray[int32]
 Longs = NDArray[int64]
 Model = tuple[str, int, int, int, int, int]  # variant, cell as sizes.h numbers it, layers, words, width, units
 
+INTERFACE: int  # see available.py
+
 def variants() -> list[str]:
     """Sets of instructions that this machine runs the kernel with, the fastest first; all give the same bits."""
 

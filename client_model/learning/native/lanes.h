@@ -158,4 +158,14 @@ INLINE void vstore_some(float *p, vec x, int count)
     memcpy(p, lanes, sizeof(float) * (size_t)count);
 }
 
+/* A vector of a row of which `left` floats are left. */
+INLINE vec vget(const float *p, int left) { return left >= LANES ? vload(p) : vload_some(p, left); }
+INLINE void vput(float *p, vec x, int left)
+{
+    if (left >= LANES)
+        vstore(p, x);
+    else
+        vstore_some(p, x, left);
+}
+
 #endif

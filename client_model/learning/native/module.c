@@ -1,7 +1,7 @@
 /* `client_model.learning.native.kernel`: the Python module around the variants; see kernel.pyi for its functions.
  *
- * It keeps no state, and gives Python's lock back while it computes. Python 3.11's limited API, so that one build
- * serves every later Python as well.
+ * It keeps no state, and gives Python's lock back while it computes, but in `elementary` and `prepare_scoring`, which
+ * are short. Python 3.11's limited API, so that one build serves every later Python as well.
  */
 #include "arguments.h"
 
@@ -69,16 +69,15 @@ static PyObject *multiply(const variant *v, array arrays[OPERANDS], const int m_
 static PyObject *product(PyObject *module, PyObject *arguments)
 {
     (void)module;
-    const char *name;
+    const variant *v;
     PyObject *objects[OPERANDS];
     int transposed, add, m_k_n[3];
-    if (!PyArg_ParseTuple(arguments, "sOOOOpp:product", &name, &objects[C], &objects[A], &objects[B], &objects[BIAS],
-                          &transposed, &add))
+    if (!PyArg_ParseTuple(arguments, "O&OOOOpp:product", to_variant, &v, &objects[C], &objects[A], &objects[B],
+                          &objects[BIAS], &transposed, &add))
         return NULL;
     array arrays[OPERANDS] = {0};
-    const variant *v = variant_named(name);
     PyObject *done = NULL;
-    if (v && take_operands(objects, 0, transposed, arrays, m_k_n))
+    if (take_operands(objects, 0, transposed, arrays, m_k_n))
         done = multiply(v, arrays, m_k_n, 0, transposed, add);
     release(arrays, OPERANDS);
     return done;
@@ -87,15 +86,15 @@ static PyObject *product(PyObject *module, PyObject *arguments)
 static PyObject *product_transposed(PyObject *module, PyObject *arguments)
 {
     (void)module;
-    const char *name;
+    const variant *v;
     PyObject *objects[OPERANDS] = {0};
     int add, m_k_n[3];
-    if (!PyArg_ParseTuple(arguments, "sOOOp:product_transposed", &name, &objects[C], &objects[A], &objects[B], &add))
+    if (!PyArg_ParseTuple(arguments, "O&OOOp:product_transposed", to_variant, &v, &objects[C], &objects[A],
+                          &objects[B], &add))
         return NULL;
     array arrays[OPERANDS] = {0};
-    const variant *v = variant_named(name);
     PyObject *done = NULL;
-    if (v && take_operands(objects, 1, 0, arrays, m_k_n)) done = multiply(v, arrays, m_k_n, 1, 0, add);
+    if (take_operands(objects, 1, 0, arrays, m_k_n)) done = multiply(v, arrays, m_k_n, 1, 0, add);
     release(arrays, OPERANDS);
     return done;
 }
@@ -103,11 +102,11 @@ static PyObject *product_transposed(PyObject *module, PyObject *arguments)
 static PyObject *elementary(PyObject *module, PyObject *arguments)
 {
     (void)module;
-    const char *name, *function;
+    const variant *v;
+    const char *function;
     PyObject *objects[2];
-    if (!PyArg_ParseTuple(arguments, "ssOO:elementary", &name, &function, &objects[0], &objects[1])) return NULL;
-    const variant *v = variant_named(name);
-    if (!v) return NULL;
+    if (!PyArg_ParseTuple(arguments, "O&sOO:elementary", to_variant, &v, &function, &objects[0], &objects[1]))
+        return NULL;
     void (*each)(float *, const float *, size_t) = !strcmp(function, "exp")       ? v->exp
                                                    : !strcmp(function, "sigmoid") ? v->sigmoid
                                                    : !strcmp(function, "tanh")    ? v->tanh
@@ -165,20 +164,19 @@ static PyObject *loss_of_layer(const variant *v, array arrays[LAYER_ARRAYS], con
 static PyObject *output_layer_gradients(PyObject *module, PyObject *arguments)
 {
     (void)module;
-    const char *name;
+    const variant *v;
     PyObject *objects[LAYER_ARRAYS];
     double scale, size;
     int add;
-    if (!PyArg_ParseTuple(arguments, "sOOOOOOOddp:output_layer_gradients", &name, &objects[OUTPUTS], &objects[TARGETS],
-                          &objects[EMBEDDING], &objects[OUTPUT_BIAS], &objects[D_OUTPUTS], &objects[STEP_EMBEDDING],
-                          &objects[STEP_BIAS], &scale, &size, &add))
+    if (!PyArg_ParseTuple(arguments, "O&OOOOOOOddp:output_layer_gradients", to_variant, &v, &objects[OUTPUTS],
+                          &objects[TARGETS], &objects[EMBEDDING], &objects[OUTPUT_BIAS], &objects[D_OUTPUTS],
+                          &objects[STEP_EMBEDDING], &objects[STEP_BIAS], &scale, &size, &add))
         return NULL;
     array arrays[LAYER_ARRAYS] = {0};
     output_layer layer;
     output_step step = {.scale = (float)scale, .step = (float)size, .add = add};
-    const variant *v = variant_named(name);
     PyObject *loss = NULL;
-    if (v && take_layer(objects, arrays, &layer, &step)) loss = loss_of_layer(v, arrays, &layer, &step);
+    if (take_layer(objects, arrays, &layer, &step)) loss = loss_of_layer(v, arrays, &layer, &step);
     release(arrays, LAYER_ARRAYS);
     return loss;
 }
@@ -201,10 +199,19 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* Raised here and in available.py with every change of what a function is given or of what that means: arguments, the
+   order of weights, numbers of cells. So a module that was built before the change is never used after it. */
+enum { INTERFACE = 1 };
+
+static int add_constants(PyObject *module) { return PyModule_AddIntConstant(module, "INTERFACE", INTERFACE); }
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)add_constants}, {0, NULL}};
+
 static struct PyModuleDef definition = {
     .m_base = PyModuleDef_HEAD_INIT,
     .m_name = "client_model.learning.native.kernel",
     .m_methods = methods,
+    .m_slots = slots,
 };
 
 PyMODINIT_FUNC PyInit_kernel(void) { return PyModuleDef_Init(&definition); }

@@ -2,7 +2,7 @@
 #ifndef TYPEFLEET_NORM_H
 #define TYPEFLEET_NORM_H
 
-#include "gated.h"
+#include "lanes.h"
 
 #define SMALLEST_VARIANCE 1e-5f
 

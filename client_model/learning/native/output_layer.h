@@ -18,6 +18,8 @@
 #ifndef TYPEFLEET_OUTPUT_LAYER_H
 #define TYPEFLEET_OUTPUT_LAYER_H
 
+#include <float.h>
+
 #include "elementary.h"
 #include "products.h"
 #include "variant.h"
@@ -28,6 +30,7 @@ enum {
     EMBEDDING_ROWS = 256,        /* whose exponentials stay in the second cache for all panels of d E */
 };
 static const float HIGHEST_ABOVE_REFERENCE = 40.0f; /* e^40 times a million words is far from overflow */
+static const float NO_REFERENCE = -FLT_MAX; /* yet: below all logits but -inf, which less -inf would be no number */
 static const double SMALLEST_PROBABILITY = 1e-37;   /* one that underflows counts as this, 85 nats */
 
 /* Of some tokens; the parts of a workspace. */
@@ -169,7 +172,7 @@ INLINE void block_d_outputs(const output_layer *layer, const output_block *block
 FUNCTION void forward_block(const output_layer *layer, output_block *block, const float *outputs, int n)
 {
     pack(&block->outputs_t, outputs, layer->width, 1);
-    for (ptrdiff_t i = 0; i < block->stride; i++) block->reference[i] = -INFINITY, block->sums[i] = 0.0f;
+    for (ptrdiff_t i = 0; i < block->stride; i++) block->reference[i] = NO_REFERENCE, block->sums[i] = 0.0f;
     memset(block->d_outputs_t, 0, sizeof(float) * (size_t)layer->width * (size_t)block->stride);
     for (int word = 0; word < layer->words; word += WORDS_TOGETHER) {
         const int words = min_int(WORDS_TOGETHER, layer->words - word);
@@ -189,7 +192,9 @@ FUNCTION double token_gradients(const output_layer *layer, output_block *block, 
     const int width = layer->width;
     double loss = 0.0;
     for (int i = 0; i < n; i++) {
-        const float of_sum = 1.0f / block->sums[i], share = of_sum * step->scale * step->step;
+        /* All logits -inf: no probability is a number. */
+        const float sum = block->reference[i] > NO_REFERENCE ? block->sums[i] : NAN;
+        const float of_sum = 1.0f / sum, share = of_sum * step->scale * step->step;
         const double probability = (double)block->exponentials[targets[i] * block->stride + i] * (double)of_sum;
         loss -= log(probability < SMALLEST_PROBABILITY ? SMALLEST_PROBABILITY : probability);
         const float *of_target = layer->embedding + (ptrdiff_t)targets[i] * width;

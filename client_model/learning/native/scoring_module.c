@@ -81,23 +81,12 @@ static int take_scores(PyObject *objects[SCORE_ARRAYS], int is_loss_only, Py_ssi
     return 1;
 }
 
-static int take_workspace(PyObject *object, const variant *v, Py_ssize_t words, Py_ssize_t width, array *floats)
-{
-    if (!take_float_vector(object, "floats", -1, 1, floats)) return 0;
-    const size_t least = v->scoring_floats((int)words, (int)width);
-    if ((size_t)floats->view.shape[0] >= least) return 1;
-    PyErr_Format(PyExc_ValueError, "floats: expected at least %zu, found %zd", least, floats->view.shape[0]);
-    return 0;
-}
-
 PyObject *scoring_floats(PyObject *module, PyObject *arguments)
 {
     (void)module;
-    const char *name;
+    const variant *v;
     int words, width;
-    if (!PyArg_ParseTuple(arguments, "sii:scoring_floats", &name, &words, &width)) return NULL;
-    const variant *v = variant_named(name);
-    if (!v) return NULL;
+    if (!PyArg_ParseTuple(arguments, "O&ii:scoring_floats", to_variant, &v, &words, &width)) return NULL;
     if (words < 1 || width < 0)
         return PyErr_Format(PyExc_ValueError, "scoring_floats: expected sizes, found %d, %d", words, width);
     return PyLong_FromSize_t(v->scoring_floats(words, width));
@@ -107,16 +96,17 @@ PyObject *prepare_scoring(PyObject *module, PyObject *arguments)
 {
     (void)module;
     enum { EMBEDDING, FLOATS, ARRAYS };
-    const char *name;
+    const variant *v;
     PyObject *objects[ARRAYS], *done = NULL;
-    if (!PyArg_ParseTuple(arguments, "sOO:prepare_scoring", &name, &objects[EMBEDDING], &objects[FLOATS])) return NULL;
+    if (!PyArg_ParseTuple(
+            arguments, "O&OO:prepare_scoring", to_variant, &v, &objects[EMBEDDING], &objects[FLOATS]))
+        return NULL;
     array arrays[ARRAYS] = {0};
-    const variant *v = variant_named(name);
-    if (v && take_floats(objects[EMBEDDING], "embedding", -1, -1, 0, &arrays[EMBEDDING]) &&
+    if (take_floats(objects[EMBEDDING], "embedding", -1, -1, 0, &arrays[EMBEDDING]) &&
         fits_int("embedding", &arrays[EMBEDDING])) {
-        const Py_ssize_t *shape = arrays[EMBEDDING].view.shape;
-        if (take_workspace(objects[FLOATS], v, shape[0], shape[1], &arrays[FLOATS])) {
-            const output_layer layer = {(int)shape[0], (int)shape[1], arrays[EMBEDDING].view.buf, NULL};
+        const int words = (int)arrays[EMBEDDING].view.shape[0], width = (int)arrays[EMBEDDING].view.shape[1];
+        if (take_memory(objects[FLOATS], "floats", v->scoring_floats(words, width), &arrays[FLOATS])) {
+            const output_layer layer = {words, width, arrays[EMBEDDING].view.buf, NULL};
             v->prepare_scoring(&layer, arrays[FLOATS].view.buf);
             done = Py_NewRef(Py_None);
         }
@@ -147,7 +137,7 @@ static PyObject *score(const variant *v, PyObject *rows, PyObject *bias, PyObjec
         !ids_within(&arrays[TARGETS], "targets", (int)words) ||
         !take_table(table_object, &arrays[TARGETS], (int)words, arrays + TABLE, &table) ||
         !take_scores(score_objects, table_object == Py_None, n, arrays + SCORES, &scores) ||
-        !take_workspace(floats, v, words, bias ? columns : 0, &arrays[FLOATS]))
+        !take_memory(floats, "floats", v->scoring_floats((int)words, bias ? (int)columns : 0), &arrays[FLOATS]))
         goto done;
     const output_layer layer = {(int)words, (int)columns, NULL, arrays[BIAS].view.buf};
     Py_BEGIN_ALLOW_THREADS;
@@ -167,23 +157,23 @@ done:
 PyObject *score_outputs(PyObject *module, PyObject *arguments)
 {
     (void)module;
-    const char *name;
+    const variant *v;
     PyObject *outputs, *bias, *targets, *table, *scores[SCORE_ARRAYS], *floats;
-    if (!PyArg_ParseTuple(arguments, "sOOOOOOOO:score_outputs", &name, &outputs, &bias, &targets, &table, &scores[LOSS],
-                          &scores[RANK], &scores[KEYSTROKES], &floats))
+    if (!PyArg_ParseTuple(
+            arguments, "O&OOOOOOOO:score_outputs", to_variant, &v, &outputs, &bias, &targets, &table, &scores[LOSS],
+            &scores[RANK], &scores[KEYSTROKES], &floats))
         return NULL;
-    const variant *v = variant_named(name);
-    return v ? score(v, outputs, bias, targets, table, scores, floats) : NULL;
+    return score(v, outputs, bias, targets, table, scores, floats);
 }
 
 PyObject *score_logits(PyObject *module, PyObject *arguments)
 {
     (void)module;
-    const char *name;
+    const variant *v;
     PyObject *logits, *targets, *table, *scores[SCORE_ARRAYS], *floats;
-    if (!PyArg_ParseTuple(arguments, "sOOOOOOO:score_logits", &name, &logits, &targets, &table, &scores[LOSS],
-                          &scores[RANK], &scores[KEYSTROKES], &floats))
+    if (!PyArg_ParseTuple(
+            arguments, "O&OOOOOOO:score_logits", to_variant, &v, &logits, &targets, &table, &scores[LOSS],
+            &scores[RANK], &scores[KEYSTROKES], &floats))
         return NULL;
-    const variant *v = variant_named(name);
-    return v ? score(v, logits, NULL, targets, table, scores, floats) : NULL;
+    return score(v, logits, NULL, targets, table, scores, floats);
 }

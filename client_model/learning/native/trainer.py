@@ -1,8 +1,9 @@
 """Local SGD in C: the trainer that needs no TensorFlow, for the cells that the kernel has.
 
 The same training as `client_model.learning.local_training`: updates differ by a relative 2e-6 as found, and tests hold
-them to 1e-4, since sums of float32 are taken in another order. Its own bits depend on nothing but the text and the
-weights: not on the processor's instructions, on phones trained before, or on how many rows a batch has.
+them to 1e-4, since sums of float32 are taken in another order. An update's bits depend on nothing but the batches and
+the weights: not on the processor's instructions, or on phones trained before. What comes of a token does not depend on
+the other rows of its batch.
 
 The module in C is imported where it is used: it may not be there.
 """

@@ -6,37 +6,41 @@
 enum { LARGEST_SIZE = 1 << 24, LARGEST_WIDTH = 1 << 16 }; /* small enough to be multiplied in 64 bits */
 enum { ALIGNMENT = 64 };
 
-/* The variant, and whether sizes can be used; NULL and an error if not. */
-static const variant *variant_for(const char *name, const model_sizes *s)
+/* What is trained or read out, and with which instructions. */
+typedef struct {
+    const variant *v;
+    model_sizes s;
+} model;
+
+/* For PyArg_ParseTuple's O&: into a `model`, that of a tuple as in kernel.pyi. */
+static int to_model(PyObject *tuple, void *into)
 {
-    const variant *v = variant_named(name);
+    model *found = into;
+    model_sizes *s = &found->s;
+    if (!PyArg_Parse(
+            tuple, "(O&iiiii)", to_variant, &found->v, &s->cell, &s->layers, &s->words, &s->width, &s->units))
+        return 0;
     const int most_layers = s->cell == CIFG ? MOST_LAYERS : 1;
     const int is_cell = s->cell >= 0 && s->cell < CELL_KINDS && s->layers >= 1 && s->layers <= most_layers;
     if (is_cell && s->words >= 1 && s->words <= LARGEST_SIZE && s->width >= 1 && s->width <= LARGEST_WIDTH &&
         s->units >= 1 && s->units <= LARGEST_WIDTH)
-        return v;
-    if (v)
-        PyErr_Format(
-            PyExc_ValueError,
-            "model: expected a cell of this kernel, its layers, words, width and units, found (%d, %d, %d, %d, %d)",
-            s->cell, s->layers, s->words, s->width, s->units);
-    return NULL;
+        return 1;
+    PyErr_Format(
+        PyExc_ValueError,
+        "model: expected a cell of this kernel, its layers, words, width and units, found (%d, %d, %d, %d, %d)",
+        s->cell, s->layers, s->words, s->width, s->units);
+    return 0;
 }
 
 /* Floats of memory for batches of at most so many tokens, of at most so many rows. */
 static PyObject *floats_of(PyObject *arguments, int scores)
 {
-    const char *name;
-    model_sizes s;
+    model m;
     int tokens, rows;
-    if (!PyArg_ParseTuple(
-            arguments, "(siiiii)ii", &name, &s.cell, &s.layers, &s.words, &s.width, &s.units, &tokens, &rows))
-        return NULL;
-    const variant *v = variant_for(name, &s);
-    if (!v) return NULL;
+    if (!PyArg_ParseTuple(arguments, "O&ii", to_model, &m, &tokens, &rows)) return NULL;
     if (rows < 0 || rows > tokens)
         return PyErr_Format(PyExc_ValueError, "memory: expected tokens >= rows >= 0, found %d and %d", tokens, rows);
-    const size_t floats = scores ? v->outputs_floats(s, tokens, rows) : v->training_floats(s, tokens, rows);
+    const size_t floats = scores ? m.v->outputs_floats(m.s, tokens, rows) : m.v->training_floats(m.s, tokens, rows);
     return PyLong_FromSize_t(floats + ALIGNMENT / sizeof(float));
 }
 
@@ -107,33 +111,33 @@ static int text_of(PyObject *objects[BUFFERS], array arrays[BUFFERS], int steps,
 /* Where memory begins, at a multiple of 64 bytes; NULL and an error if it is too small. */
 static float *memory_of(PyObject *object, array *into, size_t floats)
 {
-    if (!take_float_vector(object, "memory", -1, 1, into)) return NULL;
-    const size_t found = (size_t)into->view.shape[0], wanted = floats + ALIGNMENT / sizeof(float);
-    if (found < wanted) {
-        PyErr_Format(PyExc_ValueError, "memory: expected %zu floats or more, found %zu", wanted, found);
-        return NULL;
-    }
+    if (!take_memory(object, "memory", floats + ALIGNMENT / sizeof(float), into)) return NULL;
     const uintptr_t begin = (uintptr_t)into->view.buf;
     return (float *)((begin + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
 }
 
-static PyObject *trained(const variant *v, model_sizes s, PyObject *objects[BUFFERS], array arrays[BUFFERS], int steps,
-                         sgd how)
+/* The received weights, and the text; without targets in scoring. */
+static int take_inputs(model m, PyObject *objects[BUFFERS], array arrays[BUFFERS], int steps, packed_text *text)
+{
+    const Py_ssize_t weights = (Py_ssize_t)m.v->count_weights(m.s);
+    return take_float_vector(objects[RECEIVED], "received", weights, 0, &arrays[RECEIVED]) &&
+           text_of(objects, arrays, steps, m.s.words, text);
+}
+
+static PyObject *trained(model m, PyObject *objects[BUFFERS], array arrays[BUFFERS], int steps, sgd how)
 {
     packed_text text;
-    const Py_ssize_t weights = (Py_ssize_t)v->count_weights(s);
-    if (!take_float_vector(objects[RECEIVED], "received", weights, 0, &arrays[RECEIVED]) ||
-        !take_float_vector(objects[RESULT], "update", weights, 1, &arrays[RESULT]) ||
-        !text_of(objects, arrays, steps, s.words, &text))
+    if (!take_inputs(m, objects, arrays, steps, &text) ||
+        !take_float_vector(objects[RESULT], "update", arrays[RECEIVED].view.shape[0], 1, &arrays[RESULT]))
         return NULL;
-    const size_t floats = v->training_floats(s, text.most_tokens, text.most_rows);
+    const size_t floats = m.v->training_floats(m.s, text.most_tokens, text.most_rows);
     float *memory = memory_of(objects[MEMORY], &arrays[MEMORY], floats);
     if (!memory) return NULL;
     const float *received = arrays[RECEIVED].view.buf;
     float *update = arrays[RESULT].view.buf;
     double loss;
     Py_BEGIN_ALLOW_THREADS;
-    loss = v->train(s, received, update, text, how, memory);
+    loss = m.v->train(m.s, received, update, text, how, memory);
     Py_END_ALLOW_THREADS;
     return PyFloat_FromDouble(loss);
 }
@@ -141,37 +145,34 @@ static PyObject *trained(const variant *v, model_sizes s, PyObject *objects[BUFF
 PyObject *train(PyObject *module, PyObject *arguments)
 {
     (void)module;
-    const char *name;
     PyObject *objects[BUFFERS];
-    model_sizes s;
+    model m;
     sgd how;
     int steps;
     if (!PyArg_ParseTuple(
-            arguments, "(siiiii)(OO)(OOOi)(ff)O:train", &name, &s.cell, &s.layers, &s.words, &s.width, &s.units,
-            &objects[RECEIVED], &objects[RESULT], &objects[INPUTS], &objects[TARGETS], &objects[ROWS], &steps,
-            &how.learning_rate, &how.max_gradient_norm, &objects[MEMORY]))
+            arguments, "O&(OO)(OOOi)(ff)O:train", to_model, &m, &objects[RECEIVED], &objects[RESULT],
+            &objects[INPUTS], &objects[TARGETS], &objects[ROWS], &steps, &how.learning_rate, &how.max_gradient_norm,
+            &objects[MEMORY]))
         return NULL;
-    const variant *v = variant_for(name, &s);
-    if (!v) return NULL;
     array arrays[BUFFERS] = {0};
-    PyObject *loss = trained(v, s, objects, arrays, steps, how);
+    PyObject *loss = trained(m, objects, arrays, steps, how);
     release(arrays, BUFFERS);
     return loss;
 }
 
-static PyObject *read_out(const variant *v, model_sizes s, PyObject *objects[BUFFERS], array arrays[BUFFERS], int steps)
+static PyObject *read_out(model m, PyObject *objects[BUFFERS], array arrays[BUFFERS], int steps)
 {
     packed_text text;
-    if (!take_float_vector(objects[RECEIVED], "received", (Py_ssize_t)v->count_weights(s), 0, &arrays[RECEIVED]) ||
-        !text_of(objects, arrays, steps, s.words, &text) ||
-        !take_floats(objects[RESULT], "outputs", arrays[INPUTS].view.shape[0], s.width, 1, &arrays[RESULT]))
+    if (!take_inputs(m, objects, arrays, steps, &text) ||
+        !take_floats(objects[RESULT], "outputs", arrays[INPUTS].view.shape[0], m.s.width, 1, &arrays[RESULT]))
         return NULL;
-    float *memory = memory_of(objects[MEMORY], &arrays[MEMORY], v->outputs_floats(s, text.most_tokens, text.most_rows));
+    const size_t floats = m.v->outputs_floats(m.s, text.most_tokens, text.most_rows);
+    float *memory = memory_of(objects[MEMORY], &arrays[MEMORY], floats);
     if (!memory) return NULL;
     const float *received = arrays[RECEIVED].view.buf;
     float *outputs = arrays[RESULT].view.buf;
     Py_BEGIN_ALLOW_THREADS;
-    v->outputs(s, received, outputs, text, memory);
+    m.v->outputs(m.s, received, outputs, text, memory);
     Py_END_ALLOW_THREADS;
     return Py_NewRef(Py_None);
 }
@@ -179,18 +180,15 @@ static PyObject *read_out(const variant *v, model_sizes s, PyObject *objects[BUF
 PyObject *outputs(PyObject *module, PyObject *arguments)
 {
     (void)module;
-    const char *name;
     PyObject *objects[BUFFERS] = {0};
-    model_sizes s;
+    model m;
     int steps;
     if (!PyArg_ParseTuple(
-            arguments, "(siiiii)(OO)(OOi)O:outputs", &name, &s.cell, &s.layers, &s.words, &s.width, &s.units,
-            &objects[RECEIVED], &objects[RESULT], &objects[INPUTS], &objects[ROWS], &steps, &objects[MEMORY]))
+            arguments, "O&(OO)(OOi)O:outputs", to_model, &m, &objects[RECEIVED], &objects[RESULT], &objects[INPUTS],
+            &objects[ROWS], &steps, &objects[MEMORY]))
         return NULL;
-    const variant *v = variant_for(name, &s);
-    if (!v) return NULL;
     array arrays[BUFFERS] = {0};
-    PyObject *done = read_out(v, s, objects, arrays, steps);
+    PyObject *done = read_out(m, objects, arrays, steps);
     release(arrays, BUFFERS);
     return done;
 }

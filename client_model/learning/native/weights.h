@@ -1,12 +1,12 @@
 /* Where each weight, or its gradient, stands in one flat vector, as client_model.learning.language_model has it:
  * embedding [V, D]; of each layer, from the second on after norm_gain [D]: input_kernel [D, G U],
- * recurrent_kernel [R, G U], gate_bias [G U], projection [U, D]; output_bias [V]. G gates; R is D, but U for the LSTM.
+ * recurrent_kernel [R, G U], gate_bias [G U], projection [U, D]; output_bias [V]. G gates; R is D, or U where the
+ * hidden state recurs, as in the LSTM.
  */
 #ifndef TYPEFLEET_WEIGHTS_H
 #define TYPEFLEET_WEIGHTS_H
 
-#include "sizes.h"
-#include "lanes.h"
+#include "kinds.h"
 
 typedef struct {
     float *norm_gain; /* NULL in the first layer */
@@ -17,9 +17,6 @@ typedef struct {
     float *embedding, *output_bias;
     layer_weights layer[MOST_LAYERS];
 } model_weights;
-
-INLINE int gates_of(model_sizes s) { return s.cell == LSTM ? 4 : 3; }
-INLINE int recurrent_width(model_sizes s) { return s.cell == LSTM ? s.units : s.width; }
 
 FUNCTION size_t count_weights(model_sizes s)
 {

@@ -93,7 +93,7 @@ def _styles(found: RunComparison) -> list[PlotStyle]:
 
 
 def _written(figure: Any, folder: Path, name: str, *, below: str, caption: str) -> WrittenFigure:
-    from simulation.report.charts import in_the_page
+    from simulation.report.drawing import in_the_page
 
     paths = save_for_print(figure, folder, name)
     drawn = paths[0].read_text(encoding="utf-8")

@@ -1,10 +1,12 @@
 """What it takes to forget phones, worked out from a run's records and said before and after it is done."""
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from client_model.text.population import phone_labels
 from server_strategy.privacy.account_lines import AccountError
@@ -101,12 +103,7 @@ def forecast_of(config: RunConfig, root: Path, request: Request | None) -> Forec
     labels = phone_labels(str(at.newest.about["salt"]), prepared.digests[phones])
     wanted = np.array([int(label, 16) for label in labels], np.uint64)
     on_the_way = {*way_to(entries, head), *range(life_begins(entries) + 1, len(entries))}
-    took_part, rounds = np.zeros(len(wanted), bool), []
-    for line in sorted(on_the_way):
-        there = np.isin(wanted, decode_labels(entries[line].get("participants", "")))
-        if there.any():
-            rounds.append(int(entries[line]["round"]))
-            took_part |= there
+    took_part, first_round = _part_taken(entries, on_the_way, wanted)
     release = entries[head]["release"]
     spent = recompute(directory.ledger, release, prepared.plan.mechanism, line=head, everything=True)
     rho, is_over = spent["zcdp_rho"], then.is_over(config.rounds)
@@ -118,8 +115,8 @@ def forecast_of(config: RunConfig, root: Path, request: Request | None) -> Forec
         phones=len(phones),
         named=0 if request is None else len(request.phones),
         of_fleet=len(prepared.digests),
-        took_part=int(took_part.sum()),
-        first_round=min(rounds, default=None),
+        took_part=took_part,
+        first_round=first_round,
         gone_out=sums_elsewhere(entries, wanted, on_the_way),
         back_to=then.server_round,
         done=now.rounds_completed,
@@ -133,6 +130,25 @@ def forecast_of(config: RunConfig, root: Path, request: Request | None) -> Forec
         repeatable=plan.mechanism is not None and plan.noise_source == "seeded",
         no_room=None if is_over else _no_room(config, plan, str(at.newest.about["salt"]), rho or 0.0),
     )
+
+
+def _part_taken(
+    entries: Sequence[Mapping[str, Any]], lines: Collection[int], labels: NDArray[np.uint64]
+) -> tuple[int, int | None]:
+    """How many phones are in a sum of the run, and the first round that has one of them; None: no round has.
+
+    Args:
+        entries: of the ledger.
+        lines: of it, that are of the run.
+        labels: uint64, of the phones.
+    """
+    took_part, rounds = np.zeros(len(labels), bool), []
+    for line in lines:
+        there = np.isin(labels, decode_labels(entries[line].get("participants", "")))
+        if there.any():
+            rounds.append(int(entries[line]["round"]))
+            took_part |= there
+    return int(took_part.sum()), min(rounds, default=None)
 
 
 def _no_room(config: RunConfig, plan: PrivacyPlan, salt: str, rho: float) -> AccountError | None:

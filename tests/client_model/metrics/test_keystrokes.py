@@ -68,6 +68,14 @@ def test_targets_that_are_no_words_do_not_disturb_the_others():
     assert word_keystrokes(table, logits, targets, rank).tolist() == [0, 4 + 1, 0]  # never among the first three
 
 
+def test_a_row_that_is_no_number_hides_no_tie_of_another():
+    logits = np.zeros((2, FIRST_WORD + 2), np.float32)
+    logits[0, FIRST_WORD + 1] = np.nan
+    targets = np.full(2, FIRST_WORD + 1, np.int32)
+    assert ranks(logits, targets).tolist() == [0, 1]
+    assert ranks(logits[1:], targets[1:]).tolist() == [1]
+
+
 def by_prefix(tokens):
     """What `first` and `last` say, word by word: those that begin with the same letters."""
     spelled = {i: letters_of(token) for i, token in enumerate(tokens) if i >= FIRST_WORD}

@@ -140,7 +140,7 @@ def test_evaluation_takes_the_newest_messages():
 @given(phones, st.integers(1, 4), st.integers(1, 40))
 def test_phones_scored_together_keep_their_own_tokens(all_phones, max_sequences, batch_tokens):
     population, ids = ListPopulation(all_phones), list(range(len(all_phones)))
-    together, tokens = evaluation_batches(population, LOOKUP, ids, max_sequences, T, batch_tokens)
+    together, tokens = evaluation_batches(population, LOOKUP, ids, max_sequences, T, batch_tokens=batch_tokens)
     owner = tokens.owner
     assert len(owner) == together.num_tokens
     for phone in ids:

@@ -11,7 +11,7 @@ def test_the_chain_is_walked_as_if_word_by_word():
     chain, key = chain_of(5), purpose_key(1, "a walk")
     topics, lengths = np.array([3, 0, 15, 3]), np.array([40, 1, 0, 25])
     phones, messages = np.array([7, 7, 8, 9]), np.array([0, 1, 0, 4])
-    flat, offsets = walk(chain, topics, lengths, key, phones, messages)
+    flat, offsets = walk(chain, topics, lengths, key=key, phones=phones, messages=messages)
     assert np.diff(offsets).tolist() == lengths.tolist()
     starts, size = len(chain.row_start) - 2, len(chain.successor) + 1
     expected = []

@@ -19,6 +19,7 @@ SUMMARY = Summary.from_json(
         "aggregation": None,
         "consent": None,
         "kernel": "native",
+        "kernel_bits": "1",
         "epsilon_is_of": "this run",
         "noise_source": "secret",
         "weights_sha256": "ab" * 32,

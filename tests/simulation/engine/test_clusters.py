@@ -11,6 +11,7 @@ from simulation.engine.clusters import check_cluster, check_network, is_private,
 from simulation.engine.config import EngineConfig
 from simulation.engine.failures import EngineError
 from simulation.run.accepted_input import accept_input
+from tests.simulation.conftest import WEIGHTS_ONLY, simulated
 
 PRIVATE = ["127.0.0.1", "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.7.7", "169.254.1.1", "::1", "fd00::1"]
 PRIVATE += ["fe80::1", "::ffff:10.0.0.1"]
@@ -95,3 +96,13 @@ def test_auto_without_a_cluster_is_told_in_words_of_our_own(monkeypatch):
     monkeypatch.setattr(services, "canonicalize_bootstrap_address_or_die", nobody)
     with pytest.raises(ConnectionError, match=r"^none on this machine, or several; HOST:PORT names one$"):
         check_cluster("auto", trust_network=False)
+
+
+@pytest.mark.parametrize("address", ["auto", "127.0.0.1:1"])
+def test_a_run_without_the_cluster_that_it_names_leaves_no_folder(address, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # where `auto` looks first; nobody listens there
+    # Ray takes it for this machine's address in the network, which may be no private one.
+    own = ("--engine.address", address, "--engine.trust-network", "--output-dir", tmp_path / "runs" / "mine")
+    with pytest.raises(EngineError, match=rf"^--engine\.address {address}: expected a cluster that can be joined"):
+        simulated(None, (*WEIGHTS_ONLY, *own))
+    assert not (tmp_path / "runs").exists()

@@ -3,6 +3,8 @@
 import io
 import re
 import shutil
+from importlib.metadata import version
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from client_model.learning.native.available import is_built
 from server_strategy.privacy.ledger_lines import read_ledger
 from simulation.flags import parse_simulate, read_config
 from simulation.parts import Parts
-from simulation.run import lifecycle
+from simulation.run import going_on
 from simulation.run.checkpoint import numbered
 from simulation.run.directory import RunDirectory
 from simulation.run.kernel import for_reading, kernels_of, with_kernel
@@ -185,11 +187,38 @@ def test_a_bound_counts_what_a_copy_that_was_killed_put_on_record(tmp_path):
 
 @native
 def test_a_bound_holds_for_a_checkpoint_that_names_no_kernel(tmp_path, monkeypatch):
-    monkeypatch.setattr(lifecycle, "KERNEL", "another_key")  # as an earlier version wrote it
+    for name in ("KERNEL", "BITS"):
+        monkeypatch.setattr(going_on, name, f"another_{name}")  # as an earlier version wrote it
     plan = killed_after_a_round(tmp_path / "run")
     monkeypatch.undo()
     shown, spent, said = shown_and_spent(tmp_path / "run")
     assert spent <= plan < shown and "than an earlier version had" in said
+
+
+@native
+def test_a_bound_holds_for_a_later_build_with_other_last_bits(tmp_path, monkeypatch):
+    plan = killed_after_a_round(tmp_path / "run")
+    monkeypatch.setitem(trainers._BITS, "native", 1_000)
+    shown, spent, said = shown_and_spent(tmp_path / "run")
+    assert spent <= plan < shown and "with another build of it" in said
+    assert {line["kernel_bits"] for line in RunDirectory(tmp_path / "run").read_rounds()} == {"1000"}
+    assert RunDirectory(tmp_path / "run").read_summary().kernel_bits == "1000"
+
+
+@pytest.mark.parametrize("kernel", ["native", "tensorflow"])
+def test_what_goes_on_with_other_bits_is_another_kernel(kernel):
+    prepared = SimpleNamespace(task=SimpleNamespace(kernel=kernel, group=None))
+    own = going_on.about_kernel(prepared)
+    assert own["kernel"] == kernel and own["kernel_bits"] == trainers.bits_of(kernel)
+    cases = [(own, False), ({**own, "kernel_bits": "0"}, True), ({"kernel": kernel}, True), ({}, True)]
+    cases += [({**own, "kernel": "another"}, True), (going_on.about_kernel(prepared, behind=True), True)]
+    for about, is_another in cases:
+        assert going_on.has_another_kernel(SimpleNamespace(about=about), prepared) == is_another, about
+
+
+def test_bits_of_a_kernel_on_tensorflow_name_its_version():
+    assert trainers.bits_of("tensorflow").endswith(f" with TensorFlow {version('tensorflow')}")
+    assert trainers.bits_of("native").isdigit()
 
 
 def test_a_run_of_an_earlier_version_goes_on_with_the_kernel_that_there_was(runs, tmp_path):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from client_model.learning.padded_batches import Group
+from client_model.learning.trainers import bits_of
 from simulation.config import settled
 from simulation.config_files import read_config
 from simulation.flags import parse_simulate
@@ -37,7 +38,8 @@ def test_the_run_says_that_tensorflow_trained_them(together):
     """Whichever kernel scores, and trains one phone by itself."""
     directory = RunDirectory(together[0])
     assert directory.read_summary().kernel == "tensorflow"
-    assert {line["kernel"] for line in directory.read_rounds()} == {"tensorflow"}
+    trained = {(line["kernel"], line["kernel_bits"]) for line in directory.read_rounds()}
+    assert trained == {("tensorflow", bits_of("tensorflow"))}
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ MEASURED_KEYS = """top1_recall top3_recall impression_recall keystroke_savings p
 BUFFERED_KEYS = ["in_flight_before", "stale", "in_flight"]
 SUMMARY_KEYS = """rounds_completed rounds_abandoned devices_trained tokens_trained wall_seconds train_wall_seconds
     stopped_early tokens_per_second simulated_seconds zcdp_rho epsilon delta epsilon_is_of noise_source kernel
+    kernel_bits
     baseline_unigram_top1 baseline_bigram_top1 baseline_trigram_top1
     baseline_unigram_top3 baseline_bigram_top3 baseline_trigram_top3
     baseline_unigram_keystroke_savings baseline_bigram_keystroke_savings baseline_trigram_keystroke_savings
@@ -72,6 +73,7 @@ MEASURED = metric_table().nothing() | {"top1_recall": 0.1}
 LINES = {
     "plain": (record(), ROUND_KEYS),
     "measured": (record(held_out=MEASURED), ROUND_KEYS + MEASURED_KEYS),
+    "by a kernel": (record(kernel="native", kernel_bits="1"), [*ROUND_KEYS, "kernel", "kernel_bits"]),
     "profiled": (record(profile=PROFILE), [*ROUND_KEYS, "profile"]),
     "profiled, after a start": (record(profile=STARTED), [*ROUND_KEYS, "profile"]),
     "buffered": (

@@ -80,6 +80,16 @@ def test_a_reference_that_rises_block_after_block_changes_nothing():
     assert_near(same_bits(lambda variant: gradients(variant, of)), exactly(of), relative=1e-5)
 
 
+@pytest.mark.parametrize("never", [127, 128, 129, 280])
+def test_words_that_are_never_predicted_may_fill_whole_blocks(never):
+    of = layer(20, 300, 4)
+    of.targets[:] = 299
+    of.bias[:never] = -np.inf
+    assert_near(same_bits(lambda variant: gradients(variant, of)), exactly(of), relative=1e-5)
+    of.bias[:] = -np.inf
+    assert all(np.isnan(part).all() for part in same_bits(lambda variant: gradients(variant, of)))
+
+
 @each_variant
 @pytest.mark.parametrize("n", [0, 30, 400])
 def test_a_step_of_the_weights_themselves_is_that_of_copies(variant, n):

@@ -66,6 +66,14 @@ def test_scores_are_those_of_the_python_functions(words, n, kind):
     assert np.array_equal(same_bits(lambda variant: scored(variant, logits, targets, None))[0], loss, equal_nan=True)
 
 
+def test_a_rank_does_not_depend_on_the_rows_beside_it():
+    words = FIRST_WORD + 2
+    logits, targets = np.zeros((2, words), np.float32), np.full(2, words - 1, np.int32)
+    logits[0, -1] = np.nan  # a tie of two, and a row that equals nothing: as many as two rows without a tie
+    _, rank, _ = same_bits(lambda variant: scored(variant, logits, targets, table_of(words)))
+    assert rank.tolist() == ranks(logits, targets).tolist() == [0, 1]
+
+
 @pytest.mark.parametrize(("n", "words", "width"), [(0, 20, 4), (1, 20, 4), (15, 49, 1), (16, 40, 9), (40, 300, 97)])
 def test_scores_of_outputs_are_those_of_their_logits(n, words, width):
     outputs, embedding, bias = normal(0, n, width), normal(1, words, width), normal(2, words)

@@ -12,12 +12,13 @@ from client_model.learning.cells.cifg import Cifg
 from client_model.learning.cells.gru import Gru
 from client_model.learning.cells.lstm import Lstm
 from client_model.learning.cells.stacked import Stacked
-from client_model.learning.language_model import ModelShape, initial_weights, unflatten
+from client_model.learning.language_model import ModelShape, unflatten
 from client_model.learning.local_training import LocalTrainer
 from client_model.learning.native.trainer import NativeTrainer
 from client_model.metrics.keystrokes import keystroke_table
 from client_model.text.batches import PackedBatches, pack
 from tests.client_model.learning.native.built import each_variant, kernel, same_bits
+from tests.client_model.learning.test_local_training import some_weights
 
 CELLS = (Cifg(), Gru(), Lstm(), Stacked(), Stacked(layers=3))
 each_cell = pytest.mark.parametrize("cell", CELLS, ids=repr)
@@ -26,11 +27,6 @@ small = st.integers(1, 20)
 
 def shape_of(cell, words=50, width=6, units=11, steps=5):
     return ModelShape(cell, words, width, units, steps)
-
-
-def some_weights(shape, seed=0):
-    rng = np.random.default_rng(seed)
-    return [w + rng.normal(0, 0.2, w.shape).astype(np.float32) for w in initial_weights(shape, seed)]
 
 
 def phone(shape, lengths, batch_size, seed=0):
@@ -134,6 +130,23 @@ def test_losses_of_a_sentence_are_the_same_bits_beside_any_others(cell):
         for of in (together, alone)
     ]
     assert by_token[0] == by_token[1]
+
+
+@each_cell
+def test_scoring_keeps_one_step_and_gives_the_losses_of_training(cell):
+    shape = shape_of(cell)
+    batches, weights = phone(shape, [5, 5, 4, 3, 3, 1, 1], 4), some_weights(shape)
+
+    def summed(variant):
+        trainer = NativeTrainer(shape, 0.0, variant)
+        received = trainer.load(weights)
+        trained = trainer.train(received, batches, 0.0)
+        assert not trained.update.any()
+        losses = trainer.token_losses(received, batches)
+        assert losses.astype(np.float64).sum() == pytest.approx(trained.loss_sum, rel=1e-6)
+        return [losses]
+
+    same_bits(summed)
 
 
 @pytest.mark.parametrize("cell", [Cifg(), Lstm()], ids=repr)
