@@ -56,14 +56,16 @@ NO_CLAIM = {
     "sampled.epsilon": "what another sampling would have given",
     "row['delta']": "a power of ten, as it is",
     "spent.zcdp_rho": "in a refusal of less than was spent",
-    "cost.rho": "in a refusal of a cost that is changed",
+    **dict.fromkeys(("cost.rho", "true"), "in a refusal of a cost that is changed"),
+    "target": "what was asked for",
     "run.summary.delta or 0": "read back as a number, to tell deployments apart",
 }
 SETTINGS = {  # as they were given, in whatever digits
     *("delta", "target_epsilon", "total_epsilon", "plan.epsilon_budget", "experiment.delta", "cost.delta"),
-    *("epsilon", "one.epsilon", "min(epsilons)"),
+    *("limit", "account.limit", "middle", "min(reached)[0]", "epsilon", "one.epsilon", "min(epsilons)"),
 }
 _NAMED = re.compile(r"epsilon|rho|delta|\bmu\b")
+_SAID = re.compile(r"\b(epsilon|rho|delta|mu) (at most |of |up to )?$")
 _IN_DIGITS = re.compile(r"[gfe%]'$")
 
 
@@ -76,11 +78,17 @@ def shown_in(function):
             in_pairs = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
             for one, of in zip(target.elts, value.elts, strict=True) if in_pairs else [(target, value)]:
                 values.setdefault(ast.unparse(one), []).append(ast.unparse(of))
-    for node in nodes:
+    for before, node in (pair for text in nodes if isinstance(text, ast.JoinedStr) for pair in with_before(text)):
         if isinstance(node, ast.FormattedValue) and node.format_spec is not None:
             value, form = ast.unparse(node.value), ast.unparse(node.format_spec)
-            if _NAMED.search(value) and _IN_DIGITS.search(form):
+            if (_NAMED.search(value) or _SAID.search(before)) and _IN_DIGITS.search(form):
                 yield value, form, all(re.match(r"(Bound\w*|Left)\(", of) for of in values.get(value, [value]))
+
+
+def with_before(text):
+    """(the words before it, the part) of each part of a text with values."""
+    before = ["", *(str(part.value) if isinstance(part, ast.Constant) else "" for part in text.values)]
+    return zip(before[:-1], text.values, strict=True)
 
 
 def outermost(path):
@@ -113,6 +121,8 @@ def test_a_bound_that_is_shown_in_few_digits_is_rounded_up_wherever_it_is():
         ("rho, left = 1.0, Bound(2.0); f'{rho:.4g}'", False),
         ("rho = Bound(2.0); rho = 1.0; f'{rho:.4g}'", False),
         ("f'{Left(one.rho):.4g}'", True),
+        ("f'a run of rho {left:.4g}'", False),
+        ("left = Left(1.0); f'a run of rho {left:.4g}'", True),
         ("f'{math.sqrt(2 * spent.zcdp_rho):.4g}'", False),
     ],
 )
