@@ -25,7 +25,7 @@ from simulation.run.lives import about_life, about_record, noise_life_of
 from simulation.run.preparation import Prepared
 from simulation.run.same_beginning import NOISE_HERE, noise_again
 
-# In a checkpoint: what trained the releases up to it and on record after it, and its bits; None: more than one.
+# In a checkpoint: what trained all that is on record after it, ever, and its bits; None: it may be more than one.
 KERNEL, BITS = "kernel", "kernel_bits"
 
 ELSEWHERE = (
