@@ -216,9 +216,9 @@ class DPFedAvg(Strategy):
         """
         return self._releases.spent(ended)
 
-    def most_rho(self, pays_again: bool) -> float | None:
+    def most_rho(self, pays_again: bool, next_round: int) -> float | None:
         """zCDP at most, once the run is over; see `Releases.most_rho`."""
-        return self._releases.most_rho(pays_again)
+        return self._releases.most_rho(pays_again, next_round)
 
     def summary(self) -> None:
         """Log the settings, as Flower's own loop asks for."""

@@ -122,13 +122,15 @@ class Releases:
         """
         return privacy_spent(self.plan, self.participation, self.made, self._beside(self.ledger.head, ended, sums=True))
 
-    def most_rho(self, pays_again: bool) -> float | None:
+    def most_rho(self, pays_again: bool, next_round: int) -> float | None:
         """zCDP at most, once the run is over, with what is on record beside the way to its model; None without privacy.
 
         Args:
             pays_again: what is on record after the last release does not, or may not, come out the same again.
+            next_round: with which the run goes on; sums of earlier ones that came to no release are not made again.
         """
-        return most_rho(self.plan, self._beside(self.ledger.head, pays_again, one_way_again=True))
+        beside = self._beside(self.ledger.head, pays_again, one_way_again=True, next_round=next_round)
+        return most_rho(self.plan, beside)
 
     def may_sum(self, server_round: int, reporters: NDArray[np.int64]) -> bool:
         """Whether a sum may be made at all, before any phone is asked.

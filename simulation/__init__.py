@@ -26,5 +26,7 @@ os.environ.setdefault("RAY_prestart_worker_first_driver", "false")
 # A late call of Flower's, after Ray was stopped, would start another Ray, which listens to everybody.
 os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
 # When its raylet has died, Ray ends a process at once and without a word whose parent has ended too, as that of a run
-# which was left in the background. It looks for this process instead; in a worker the raylet has named itself.
-os.environ.setdefault("RAY_RAYLET_PID", str(os.getpid()))
+# which was left in the background. It looks for this process instead, and not for the one that started it, which may
+# have named itself here and ended; in a worker the raylet has named itself.
+if not "".join(sys.argv[:1]).endswith("default_worker.py"):
+    os.environ["RAY_RAYLET_PID"] = str(os.getpid())

@@ -6,7 +6,7 @@ from pathlib import Path
 from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.accounting import epsilon_of_several, rho_for
 from server_strategy.privacy.costs import Cost, Terms, added_up, unbounded_of
-from server_strategy.privacy.rounded_up import Bound
+from server_strategy.privacy.rounded_up import Bound, Left
 from typefleet.errors import expected
 
 _NO_PROTECTION = 1.0  # a delta that allows everything
@@ -68,7 +68,7 @@ class Charged:
         others = list(self.costs)
         delta = added_up([*others, cost, Cost(0.0, (own or terms).delta or 0.0)]).own_delta
         if delta >= _NO_PROTECTION:
-            where, found = f"--privacy.account: {self.path}", f"{delta:.3g} with this one"
+            where, found = f"--privacy.account: {self.path}", f"{Bound(delta):.3g} with this one"
             raise AccountError(expected(where, "runs whose deltas add up to less than 1", found))
         limits = [limit for limit in (self.limit, total_epsilon) if limit is not None]
         if limits:
@@ -87,8 +87,10 @@ class Charged:
             found = f"{unbounded_of(others)} before it that nothing bounds; nothing is left"
             raise AccountError(expected(where, f"runs that fit into epsilon {limit:g}", found))
         left = max(rho_for(limit, delta, "--privacy.total-epsilon") - before.zcdp_rho, 0.0)
-        alone = f"epsilon {epsilon_of_several(left, delta):.3g} for a run alone" if left else "nothing"
-        fits = f"a run of at most rho {left:.4g} ({alone}), which {len(others)} before it leave of epsilon {limit:g}"
+        alone = f"epsilon {Left(epsilon_of_several(left, delta)):.3g} for a run alone" if left else "nothing"
+        fits = (
+            f"a run of at most rho {Left(left):.4g} ({alone}), which {len(others)} before it leave of epsilon {limit:g}"
+        )
         own = Bound(epsilon_of_several(cost.zcdp_rho, delta))
         found = f"one of up to rho {Bound(cost.zcdp_rho):.4g} (epsilon {own:.3g})"
         raise AccountError(expected(where, fits, found))

@@ -70,6 +70,16 @@ def lines_after(entries: Entries, head: int) -> set[int]:
     return after - {head}
 
 
+def learnt(entries: Entries) -> set[int]:
+    """The lines of what was learnt: of releases, and of sums that were asked for and have no line after them."""
+    followed = {follows_of(entry, line) for line, entry in enumerate(entries) if line and not goes_back(entry)}
+    return {
+        line
+        for line, entry in enumerate(entries)
+        if is_release(entry) or (entry.get("sum") == ASKED and line not in followed)
+    }
+
+
 def given_up(
     entries: Entries,
     head: int,
@@ -80,7 +90,7 @@ def given_up(
     of_this_life: bool = False,
     one_way_again: bool = False,
 ) -> list[int]:
-    """What was learnt and does not lead to `head`: releases, and sums that were asked for and have no line after them.
+    """What was `learnt` and does not lead to `head`.
 
     Args:
         entries: of the ledger.
@@ -91,14 +101,9 @@ def given_up(
         of_this_life: only what is on record since the run went back last.
         one_way_again: also what follows `head` unless it is one way alone: of several at most one is made again.
     """
-
-    def was_learnt(line: int) -> bool:
-        return is_release(entries[line]) or (entries[line].get("sum") == ASKED and line not in followed)
-
-    way, begins = set(_all_to(entries, head)), life_begins(entries)
-    followed = {follows_of(entry, line) for line, entry in enumerate(entries) if line and not goes_back(entry)}
+    way, begins, known = set(_all_to(entries, head)), life_begins(entries), learnt(entries)
     left = set() if everything else {line for line in lines_after(entries, head) if line > begins}
-    if one_way_again and {line for line in left if was_learnt(line)} - set(_all_to(entries, max(left, default=0))):
+    if one_way_again and (left & known) - set(_all_to(entries, max(left, default=0))):
         left = set()
     if next_round is not None:
         left = {line for line in left if entries[line]["round"] >= next_round}
@@ -106,7 +111,7 @@ def given_up(
         left = {line for line in left if is_release(entries[line])}
 
     first = begins + 1 if of_this_life else 1
-    return [line for line in range(first, len(entries)) if line not in way and line not in left and was_learnt(line)]
+    return [line for line in range(first, len(entries)) if line in known and line not in way and line not in left]
 
 
 def of_earlier_lives(entries: Entries, head: int) -> int:

@@ -60,3 +60,18 @@ def as_earlier_builds_round(what: type[Bound] = Bound) -> Iterator[None]:
         yield
     finally:
         _TO_NEAREST.reset(token)
+
+
+class BoundOnEarlierRho(Bound):
+    """The same of rho of an earlier run, which was rounded up later than the others were."""
+
+    __slots__ = ()
+
+
+class Left(float):
+    """What is left of an epsilon or a rho, as it is stated: formatted, it is rounded down, as a `Bound` is up."""
+
+    __slots__ = ()
+
+    def __format__(self, form: str) -> str:
+        return f"{Bound(-float(self)):{form}}".removeprefix("-")

@@ -7,7 +7,7 @@ from typing import Any
 from server_strategy.privacy.account import Account
 from server_strategy.privacy.account_sums import AccountTotal
 from server_strategy.privacy.composition import EarlierRun, composed
-from server_strategy.privacy.rounded_up import Bound
+from server_strategy.privacy.rounded_up import Bound, BoundOnEarlierRho
 from typefleet.plain_names import plain
 
 NOT_COUNTED = (
@@ -115,7 +115,7 @@ def start_sentence(others: OtherRuns) -> str | None:
 
 def _earlier_cost(others: OtherRuns) -> str:
     rhos = [one.cost.zcdp_rho for one in others.earlier]
-    known = [f"{rho:.4g}" for rho in rhos if rho is not None]
+    known = [f"{BoundOnEarlierRho(rho):.4g}" for rho in rhos if rho is not None]
     cost = " + ".join(known) if len(known) == len(rhos) else "of unknown or unbounded size"
     return f"{_counted(len(rhos), 'earlier run')} (rho {cost})"
 

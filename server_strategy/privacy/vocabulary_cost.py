@@ -31,6 +31,7 @@ import scipy  # its parts are imported when they are first used
 
 from server_strategy.privacy.accounting import epsilon_by_rdp, gaussian_rho, noise_multiplier_for, rho_for
 from server_strategy.privacy.config import PrivacyConfig
+from server_strategy.privacy.rounded_up import Bound
 from typefleet.errors import ConfigError, expected
 
 DELTA_SHARE = 0.1
@@ -198,7 +199,7 @@ def noise_multiplier_beside(
     left = rho_for(target_epsilon, translated, "--privacy.target-epsilon") - cost.rho
     if left <= 0:
         most = f"a number < --privacy.target-epsilon = {target_epsilon:g}, so that something is left for training"
-        raise ConfigError(expected("--privacy.vocabulary-epsilon", most, f"{cost.epsilon:g}"))
+        raise ConfigError(expected("--privacy.vocabulary-epsilon", most, f"{Bound(cost.epsilon):.6g}"))
     z = math.sqrt(sensitivity_squared / (2 * left))
     while epsilon_by_rdp(gaussian_rho(z, sensitivity_squared) + cost.rho, translated) > target_epsilon:
         z *= 1 + 1e-9

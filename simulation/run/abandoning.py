@@ -98,7 +98,7 @@ def abandon(root: Path, account: Path | None = None) -> None:
 def _close_folder(directory: RunDirectory, stored: Checkpoint) -> None:
     """Leave nothing to go on with in the folder of a run that was given up; one whose rounds are done stays as is."""
     totals, settings = totals_of(stored), read_toml(directory.config, "the settings of a run", ConfigError)
-    if totals.stopped_early is not None or totals.rounds_completed >= settings["rounds"]:
+    if totals.is_over(settings["rounds"]):
         return
     keeps = settings.get("privacy", {}).get("keep_noise_secret", False)
     save_checkpoint(

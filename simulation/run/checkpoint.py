@@ -61,6 +61,10 @@ class RunTotals:
     train_wall_seconds: float = 0.0
     stopped_early: str | None = None  # why, if before all rounds were completed
 
+    def is_over(self, rounds: int) -> bool:
+        """Whether all of so many rounds are completed, or no further one may be."""
+        return self.stopped_early is not None or self.rounds_completed >= rounds
+
 
 def save_checkpoint(folder: Path, number: int, state: State, about: dict[str, Any], keep: KeepCheckpoints) -> Path:
     """Write checkpoint `number` and delete those that are not to be kept.

@@ -135,8 +135,7 @@ def _will_do(stored: Checkpoint, prepared: Prepared) -> bool:
     counts = leaf(branch(strategy, "participation"), "counts")
     if counts[forgotten.phones].any():
         return False
-    totals = totals_of(stored)
-    is_over = totals.stopped_early is not None or totals.rounds_completed >= prepared.config.rounds
+    is_over = totals_of(stored).is_over(prepared.config.rounds)
     mechanism, noise = prepared.plan.mechanism, branch(strategy, "noise")
     shared = mechanism is not None and not mechanism.independent
     # What noise that is shared between releases would go on from is gone once a run has ended.

@@ -4,12 +4,20 @@ A release on record that comes out bit for bit as it was is free; any other has 
 (`server_strategy.releases`). A moved folder has another noise, and another kernel other last bits of each update.
 """
 
+from pathlib import Path
 from typing import Any
 
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import PrivacyPlan
-from simulation.config import RunConfig
-from simulation.run.checkpoint import Checkpoint, RunTotals, part_of, totals_of
+from simulation.engine.config import ALL
+from simulation.run.checkpoint import (
+    Checkpoint,
+    numbered,
+    part_of,
+    save_checkpoint,
+    totals_of,
+    whole_checkpoint,
+)
 from simulation.run.directory import RunDirectory
 from simulation.run.going_back import GoesOn, noise_of_new_life
 from simulation.run.kernel import bits_that_train
@@ -17,7 +25,7 @@ from simulation.run.lives import about_life, about_record, noise_life_of
 from simulation.run.preparation import Prepared
 from simulation.run.same_beginning import NOISE_HERE, noise_again
 
-# In a checkpoint: what trained the releases up to it and on record after it, and its bits; None: more than one.
+# In a checkpoint: what trained all that is on record after it, ever, and its bits; None: it may be more than one.
 KERNEL, BITS = "kernel", "kernel_bits"
 
 ELSEWHERE = (
@@ -46,6 +54,25 @@ def has_another_kernel(stored: Checkpoint, prepared: Prepared) -> bool:
     return any(stored.about.get(name) != here for name, here in about_kernel(prepared).items())
 
 
+def claim_no_more(folder: Path, number: int) -> None:
+    """Let no checkpoint before `number` say that one kernel made all after it: what goes on now has other bits.
+
+    That one, which is the newest and says by itself what it has, is to be written after them: where this is cut short,
+    it has all done again. They are gone back to where it is damaged.
+
+    Args:
+        folder: of the checkpoints.
+        number: of the one at which the run goes on.
+
+    Raises:
+        CheckpointError: the disk refused, or one holds something else.
+    """
+    for earlier, path in numbered(folder).items():
+        stored = whole_checkpoint(path) if earlier < number else None
+        if stored is not None and stored.about.get(KERNEL) is not None:
+            save_checkpoint(folder, earlier, stored.state, {**stored.about, KERNEL: None}, ALL)
+
+
 def another_kernel(plan: PrivacyPlan) -> str:
     """What is said of a run that goes on with another kernel, of the folder."""
     why = (
@@ -60,11 +87,6 @@ def another_kernel(plan: PrivacyPlan) -> str:
     return f"{why}: {then}"
 
 
-def is_over(totals: RunTotals, config: RunConfig) -> bool:
-    """Whether all rounds are completed, or no further one may be."""
-    return totals.stopped_early is not None or totals.rounds_completed >= config.rounds
-
-
 def noise_from_here(
     prepared: Prepared, directory: RunDirectory, at: GoesOn, start_sha256: str | None
 ) -> tuple[NoiseKey, dict[str, str], bool]:
@@ -77,7 +99,7 @@ def noise_from_here(
         start_sha256: of the starting weights, if it goes back to its beginning.
     """
     began, forgotten = part_of(at.stored, "began", dict), prepared.forgotten
-    over, moved = is_over(totals_of(at.stored), prepared.config), False
+    over, moved = totals_of(at.stored).is_over(prepared.config.rounds), False
     if at.is_new_life and not over:
         salt = part_of(at.stored, "salt", str)
         noise, began = noise_of_new_life(directory.root, prepared, began, start_sha256, salt=salt)

@@ -36,7 +36,8 @@ def introduction_of(run: "Run") -> Iterator[str]:
     yield from _other_kernel(run)
     if config.engine.address is not None:
         yield warning_of(config.engine.address)
-    yield plan_lines(run.strategy.plan, prepared.shape.num_weights, run.strategy.most_rho(run.pays_again))
+    most_rho = run.strategy.most_rho(run.pays_again, run.totals.server_round + 1)
+    yield plan_lines(run.strategy.plan, prepared.shape.num_weights, most_rho)
     if gone := len(prepared.forgotten.phones):
         yield f"forgotten   {_forgotten(gone, run.strategy.ledger.of_earlier_lives())}"
     if (words := aggregation_words(config)) is not None:

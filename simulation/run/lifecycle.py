@@ -39,8 +39,8 @@ from simulation.run.going_on import (
     ELSEWHERE,
     about_kernel,
     another_kernel,
+    claim_no_more,
     has_another_kernel,
-    is_over,
     noise_from_here,
 )
 from simulation.run.introduction import introduction_of
@@ -114,7 +114,7 @@ class Run:
     @property
     def finished(self) -> bool:
         """All rounds are completed, or no further one may be."""
-        return is_over(self.totals, self.config)
+        return self.totals.is_over(self.config.rounds)
 
     def close(self) -> None:
         """Let go of the folder; another process may go on with the run."""
@@ -144,6 +144,9 @@ def start_run(prepared: Prepared, resume: bool, progress: RunProgress) -> Run:
             raise
         if go_on is not None:
             go_on()
+        if run.pays_again and not run.finished:
+            claim_no_more(run.directory.checkpoints, run.totals.server_round)
+            checkpoint(run, keep_all=True)
         _keep_to_account(run)
         ask_account(run)
         keep_private(run.directory.root)
@@ -273,7 +276,7 @@ def _run_at(at: GoesOn, prepared: Prepared, progress: RunProgress, directory: Ru
         tokens_by_phone=leaf(stored.state, "tokens_by_phone"),
         pays_again=moved or has_another_kernel(stored, prepared),
     )
-    if run.pays_again and not moved and strategy.ledger.releases > strategy.releases:
+    if run.pays_again and not moved and not strategy.ledger.is_at_its_end:
         progress.say(f"note: {directory.root} {another_kernel(strategy.plan)}")
     return run
 
@@ -314,7 +317,7 @@ def checkpoint(run: Run, forget_noise: bool = False, *, keep_all: bool = False) 
     }
     keep = run.config.engine.keep_checkpoints
     folder, number = run.directory.checkpoints, run.totals.server_round
-    behind = run.pays_again and run.strategy.ledger.releases > run.strategy.releases
+    behind = run.pays_again and not run.strategy.ledger.is_at_its_end
     if forget_noise:
         shared = not getattr(run.strategy.plan.mechanism, "independent", True)
         state, keep = noise_forgotten(state), kept_when_over(keep, noise_is_shared=shared)

@@ -19,6 +19,7 @@ from client_model.text.vocabulary import FIRST_WORD, Vocabulary, read_vocabulary
 from client_model.text.word_weights import word_weights
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.rounded_up import Bound
 from server_strategy.privacy.vocabulary_cost import VocabularyCost
 from simulation.config import RunConfig
 from simulation.files import write_text_atomically
@@ -67,8 +68,8 @@ def private_vocabulary(
 def _nothing(plan: PrivacyPlan, cost: VocabularyCost, phones: int) -> ConfigError:
     needed = max(round(cost.phones_for_half * plan.share_of_the_noise), 1)
     what = (
-        f"words of enough phones (some {needed:,} at epsilon {cost.epsilon:g}; see --privacy.vocabulary-epsilon, or "
-        "give a public list as --data.vocabulary-path)"
+        f"words of enough phones (some {needed:,} at epsilon {Bound(cost.epsilon):.6g}; see "
+        "--privacy.vocabulary-epsilon, or give a public list as --data.vocabulary-path)"
     )
     return ConfigError(expected("the training phones", what, f"none, on {phones:,} phones"))
 

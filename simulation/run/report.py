@@ -43,8 +43,8 @@ def plan_lines(plan: PrivacyPlan, num_weights: int, most_rho: float | None) -> s
         )
     if (words := plan.vocabulary) is not None:
         text += (
-            f"\n            the vocabulary is part of it (alone epsilon {words.epsilon:g}): words above a threshold of "
-            f"some {words.phones_for_half:,} phones{_here(plan, words.phones_for_half)}"
+            f"\n            the vocabulary is part of it (alone epsilon {Bound(words.epsilon):.6g}): words above a "
+            f"threshold of some {words.phones_for_half:,} phones{_here(plan, words.phones_for_half)}"
         )
     if plan.epsilon_budget is not None and epsilon > plan.epsilon_budget:
         text += f"\n            the run stops before the release that would take epsilon above {plan.epsilon_budget:g}"

@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 from server_strategy.privacy.account import Account, Charge
 from server_strategy.privacy.accounting import epsilon_of_several
-from server_strategy.privacy.rounded_up import Bound
+from server_strategy.privacy.rounded_up import Bound, Left
 from server_strategy.privacy.statement_account import OnAccount, account_line
 from simulation.tables import console_for, print_facts, print_table
 
@@ -102,9 +102,9 @@ def _totals(account: Account) -> list[tuple[str, list[str]]]:
     ]
     left = account.left()
     if account.limit is not None and left is not None and terms.delta is not None:
-        alone = epsilon_of_several(left.zcdp_rho or 0.0, terms.delta)
+        rho_left, alone = Left(left.zcdp_rho or 0.0), Left(epsilon_of_several(left.zcdp_rho or 0.0, terms.delta))
         rows.append(
-            ("left", [f"rho {left.zcdp_rho:.4g} of epsilon {account.limit:g} in all: epsilon {alone:.3g} for one run"])
+            ("left", [f"rho {rho_left:.4g} of epsilon {account.limit:g} in all: epsilon {alone:.3g} for one run"])
         )
     return rows
 

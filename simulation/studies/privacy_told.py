@@ -16,6 +16,7 @@ from server_strategy.privacy.account_sums import AccountTotal
 from server_strategy.privacy.accounting import epsilon_of_several
 from server_strategy.privacy.composition import MADE_UP, SYNTHETIC, EarlierRun
 from server_strategy.privacy.costs import Cost, Terms
+from server_strategy.privacy.rounded_up import BoundOnEarlierRho, as_earlier_builds_round
 from server_strategy.privacy.statement_account import OnAccount, OtherRuns, other_runs_json
 from simulation.config import RunConfig
 from simulation.studies.privacy_evidence import Evidence, same
@@ -65,10 +66,18 @@ def adds_up(found: Evidence, said: dict[str, Any]) -> bool:
     try:
         account = _account(said["account"])
         made = (_others(found, said, account, seed_of_start=seed) for seed in (None, _OTHER_SEED))
-        agrees = any(same(said, json.loads(json.dumps(other_runs_json(others)))) for others in made)
+        agrees = any(same(said, json.loads(json.dumps(told))) for others in made for told in _told_by_builds(others))
         return agrees and (account is None or _covers(found, account.total))
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError):
         return False  # no section that a run writes
+
+
+def _told_by_builds(others: OtherRuns) -> Iterator[dict[str, Any]]:
+    """What is told of other runs now, and what was before rho of earlier ones was rounded up as well."""
+    yield other_runs_json(others)
+    with as_earlier_builds_round(BoundOnEarlierRho):
+        former = other_runs_json(others)
+    yield former
 
 
 def _others(

@@ -114,6 +114,7 @@ def test_a_sum_that_cannot_be_read_is_spent(tmp_path, monkeypatch):
     assert spent.epsilon == PLAN.phone_noise.epsilon(1, PLAN.delta)
     assert strategy._releases._beside(strategy.ledger.head, next_round=2).counts.sum() == 8  # when phones are admitted
     assert strategy._releases._beside(strategy.ledger.head, next_round=1).lines == 0  # while it may be made again
+    assert strategy.most_rho(False, next_round=2) > strategy.plan.zcdp_rho == strategy.most_rho(False, next_round=1)
     assert play_round(strategy, hosts, 2, start_arrays()) is not None
     assert strategy.spent(ended=False).unreleased_sums == 1
 

@@ -39,3 +39,14 @@ def test_who_asks_for_reports_sends_them(tmp_path):
 
 def test_ray_which_asks_when_it_starts_is_told_nothing():
     assert not usage_lib.usage_stats_enabled()
+
+
+@pytest.mark.parametrize(("program", "keeps"), [("run.py", False), ("default_worker.py", True)])
+def test_whatever_process_a_run_was_started_by_ray_looks_for_the_runs_own(program, keeps, tmp_path):
+    """Where that of another command is named and has ended, Ray ends this one without a word when its raylet dies."""
+    path = tmp_path / program
+    path.write_text("import os, simulation; print(os.environ['RAY_RAYLET_PID'], os.getpid())")
+    env = {**os.environ, "RAY_RAYLET_PID": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, path], env=env, capture_output=True, text=True, check=True)
+    named, own = done.stdout.split()
+    assert named == ("1" if keeps else own) and own != "1"

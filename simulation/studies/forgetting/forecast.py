@@ -106,7 +106,7 @@ def forecast_of(config: RunConfig, root: Path, request: Request | None) -> Forec
     took_part, first_round = _part_taken(entries, on_the_way, wanted)
     release = entries[head]["release"]
     spent = recompute(directory.ledger, release, prepared.plan.mechanism, line=head, everything=True)
-    rho, is_over = spent["zcdp_rho"], then.rounds_completed >= config.rounds or then.stopped_early is not None
+    rho, is_over = spent["zcdp_rho"], then.is_over(config.rounds)
     most = None if rho is None or plan.zcdp_rho is None else plan.epsilon_of(rho + plan.zcdp_rho)
     then_words, now_words = (
         one["vocabulary"] for one in (at.newest.about["fingerprint"], at.stored.about["fingerprint"])

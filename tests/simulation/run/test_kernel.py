@@ -20,6 +20,7 @@ from simulation.run.directory import RunDirectory
 from simulation.run.kernel import for_reading, kernels_of, with_kernel
 from simulation.run.preparation import prepare
 from tests.simulation.run.forgotten_runs import SMALL, played_on, simulate
+from tests.simulation.run.test_lifecycle import open_run as opened
 from typefleet.errors import ConfigError
 
 FLAGS = (*SMALL, "--rounds", 2)
@@ -139,6 +140,49 @@ def test_a_bound_is_the_plans_where_the_same_kernel_goes_on(tmp_path):
     plan = killed_after_a_round(tmp_path / "run")
     shown, spent, said = shown_and_spent(tmp_path / "run")
     assert spent <= plan <= shown < plan + 0.002 and "count again" not in said and "alone has" not in said
+
+
+def killed_at(folder, number):
+    """As if a run that is over had been killed before any checkpoint after this one, or these had been damaged."""
+    for later, path in numbered(folder / "checkpoints").items():
+        if later > number:
+            path.unlink()
+    (folder / "summary.json").unlink()
+
+
+@native
+@pytest.mark.parametrize("back_to", [0, 1])
+def test_a_bound_counts_what_another_kernel_put_on_record_before_it_was_killed(tmp_path, back_to):
+    folder = tmp_path / "run"
+    plan = simulate(folder, *FLAGS, "--engine.kernel", "native", stop_after=1).strategy.plan
+    resume_with(folder, "--engine.kernel", "tensorflow")
+    killed_at(folder, back_to)
+    shown, spent, said = shown_and_spent(folder, "--engine.kernel", "native")
+    assert plan.epsilon < spent <= shown
+    assert "another kernel than before" in said and "the plan alone has epsilon" in said
+
+
+@native
+def test_a_bound_counts_what_a_killed_run_would_have_paid_for_again(tmp_path):
+    killed_after_a_round(tmp_path / "run")
+    config = parse_simulate(["--resume", str(tmp_path / "run"), "--engine.kernel", "tensorflow"]).run
+    opened(prepare(config, resume=True), resume=True).close()  # and it is killed before its first round
+    shown, spent, said = shown_and_spent(tmp_path / "run", "--engine.kernel", "tensorflow")
+    assert spent <= shown and "count again" in said and "the plan alone has epsilon" in said
+
+
+@native
+def test_a_bound_counts_what_a_copy_that_was_killed_put_on_record(tmp_path):
+    here, copy = tmp_path / "run", tmp_path / "copy"
+    secret = ("--privacy.noise-source", "secret", "--privacy.keep-noise-secret")
+    plan = simulate(here, *FLAGS, *secret, "--engine.kernel", "native", stop_after=1).strategy.plan
+    shutil.copytree(here, copy)
+    assert "is a copy of the folder" in " ".join(resume_with(copy).split())
+    killed_at(copy, 1)
+    for path in (*sorted((copy / "checkpoints").iterdir()), copy / "privacy_ledger.jsonl"):  # all but the secret
+        shutil.copy2(path, here / path.relative_to(copy))
+    shown, spent, said = shown_and_spent(here)
+    assert plan.epsilon < spent <= shown and "is a copy of the folder" in said
 
 
 @native

@@ -18,6 +18,7 @@ from server_strategy.privacy.composition import SYNTHETIC, EarlierRun
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.costs import Cost, Terms
 from server_strategy.privacy.planning import make_privacy_plan
+from server_strategy.privacy.rounded_up import BoundOnEarlierRho, as_earlier_builds_round
 from server_strategy.privacy.statement_account import OnAccount, OtherRuns, other_runs_json
 from simulation.config import RunConfig
 from simulation.run.starting_point import StartingPoint
@@ -47,6 +48,17 @@ def as_read(said):
 @pytest.mark.parametrize("earlier", [(), ("a file",), ("another", SYNTHETIC), (None, "a file")])
 def test_what_a_run_says_adds_up(population, earlier):
     assert adds_up(FOUND, as_read(others(population, earlier)))
+
+
+def test_rho_of_an_earlier_run_may_be_rounded_as_builds_had_it_and_no_lower():
+    run = others(earlier=("a file",))
+    run = replace(run, earlier=(replace(run.earlier[0], cost=Cost(0.123412)),))
+    today = as_read(run)
+    with as_earlier_builds_round(BoundOnEarlierRho):
+        former = as_read(run)
+    assert "(rho 0.1235)" in today["says"][0] and "(rho 0.1234)" in former["says"][0]
+    lower = {**former, "says": [one.replace("(rho 0.1234)", "(rho 0.1233)") for one in former["says"]]}
+    assert adds_up(FOUND, today) and adds_up(FOUND, former) and not adds_up(FOUND, lower)
 
 
 SEEDED = [("seeded", 5), ("seeded", 6), ("seeded", None)]

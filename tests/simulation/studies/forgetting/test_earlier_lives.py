@@ -47,3 +47,8 @@ def test_a_phone_that_was_released_before_the_run_went_back_is_not_said_to_be_in
     assert "none of them was ever in a sum" in said[0]
     assert "ever in a sum" not in said[1] and "in 1 release that went out, not in this model" in said[1]
     assert "none of them is in this model; in 2 releases" in said[2]
+
+
+def test_a_sum_was_learnt_though_the_run_went_back_right_after_it():
+    lines = [{}, line(0, 6, sum="asked"), {**BACK, "follows": 1}]
+    assert sums_elsewhere(lines, np.array([6], np.uint64), {0}) == 1
