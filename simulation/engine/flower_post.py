@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from flwr.app import Message
 
-from simulation.engine.flower_threads import known_engine
+from simulation.engine.flower_threads import first_called, known_engine
 
 _END_S = 0.1  # after which it is noticed that Flower ends
 _LOOK_S = 0.02  # from one look to the next, where nobody is told
@@ -50,14 +50,13 @@ class Post:
         if engine is None:
             yield
             return
-        by_flower = engine.add_messages_to_queue, engine.put_message_into_state
-        engine.add_messages_to_queue, engine.put_message_into_state = self._hand_out, self._take_in
-        self._tells = True
-        try:
-            yield
-        finally:
-            self._tells = False
-            engine.add_messages_to_queue, engine.put_message_into_state = by_flower
+        ours = {"add_messages_to_queue": self._hand_out, "put_message_into_state": self._take_in}
+        with first_called(vars(engine), ours):
+            self._tells = True
+            try:
+                yield
+            finally:
+                self._tells = False
 
     def _hand_out(self, state: Any, to: Messages, nodes: Mapping[int, int], ends: threading.Event) -> None:
         """Give Flower's workers what was pushed, in the order of the nodes, once it is said that there is something."""

@@ -86,3 +86,18 @@ def test_another_flower_is_left_alone(monkeypatch):
         assert vce_api.add_messages_to_queue is not by_flower
         raise ZeroDivisionError
     assert vce_api.add_messages_to_queue is by_flower
+
+
+def test_an_engine_that_lives_on_carries_nothing_for_the_next_one(grid):
+    second = EngineGrid(lambda: None)
+    serving = threading.Thread(target=second.serve, args=(2, 2), daemon=True)
+    serving.start()
+    try:
+        second.wait_until_served()
+        wait_for_nodes(second)
+        for one in (second, grid, second):
+            assert len(list(exchange(one, asked(one), _STUCK_S))) == 4
+    finally:
+        second.released.set()
+        serving.join(PATIENCE_S)
+    assert not serving.is_alive()
