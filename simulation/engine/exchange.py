@@ -59,7 +59,8 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> Itera
     Args:
         grid: that has the nodes.
         messages: at most one is sent to a node beside the one that it works on.
-        timeout_s: after which nobody waits for the next answer any more.
+        timeout_s: after which nobody waits for the next answer any more. A message without an answer is repeated when
+            its own life is over as many times as its worker may have messages in line.
 
     Raises:
         EngineError: a message failed several times, or nothing was answered in time.
@@ -112,7 +113,8 @@ def _wait(grid: Grid, waited_s: float) -> None:
 def _send(grid: Grid, tasks: list[_Task], waiting: dict[str, _Task]) -> list[_Task]:
     """Send what is due to nodes that exist now and have few messages; gives the others.
 
-    Flower accepts a message only once, so it is a copy that is sent.
+    Flower accepts a message only once, so it is a copy that is sent. The life of one begins now, and a worker may have
+    all messages of its nodes to answer first: each may take as long as is given to one.
 
     Args:
         grid: that has the nodes.
@@ -127,6 +129,7 @@ def _send(grid: Grid, tasks: list[_Task], waiting: dict[str, _Task]) -> list[_Ta
             task.repeat_at = now + _NO_NODE_PAUSE_S
         return tasks
     has = dict.fromkeys(nodes, 0) | Counter(task.node for task in waiting.values())
+    in_line = _UNDER_WAY * (grid.hosts_per_worker if isinstance(grid, EngineGrid) else 1)
     sent, copies = [], []
     for task in due:
         meta = task.message.metadata
@@ -137,7 +140,12 @@ def _send(grid: Grid, tasks: list[_Task], waiting: dict[str, _Task]) -> list[_Ta
             task.attempts += 1
             sent.append(task)
             copies.append(
-                Message(task.message.content, dst_node_id=task.node, message_type=meta.message_type, ttl=meta.ttl)
+                Message(
+                    task.message.content,
+                    dst_node_id=task.node,
+                    message_type=meta.message_type,
+                    ttl=in_line * meta.ttl,
+                )
             )
     waiting.update(zip(grid.push_messages(copies), sent, strict=True))
     gone = set(map(id, sent))

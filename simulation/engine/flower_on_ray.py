@@ -51,6 +51,7 @@ class EngineGrid(Grid):
     def __init__(self, check: Callable[[], None]) -> None:
         self.check = check
         self.machines = 0  # alive when the engine was started
+        self.hosts_per_worker = 1
         self.released = threading.Event()  # Flower's server may return, which ends the engine
         self.start_again = False  # instead of ending
         self._grids: queue.Queue[Grid] = queue.Queue()
@@ -68,6 +69,7 @@ class EngineGrid(Grid):
         Raises:
             RuntimeError: Flower's backend died.
         """
+        self.hosts_per_worker = hosts_per_worker
         server_app = ServerApp()
         is_started = start_up.opened("start", "Flower", start_up.ENGINE)
 

@@ -7,6 +7,7 @@ from client_model.learning.trainers import NoKernelError
 from simulation.engine import exchange as module
 from simulation.engine.exchange import exchange
 from simulation.engine.failures import EngineError
+from simulation.engine.flower_on_ray import EngineGrid
 from simulation.engine.node_text import NodeTextError
 
 SAID = "metric mine: expected the count odd, found KeyError at mine.py:3"
@@ -183,3 +184,24 @@ def test_messages_of_a_node_that_is_gone_go_to_whoever_has_least_to_do(monkeypat
     grid = Working(3)
     assert len(list(exchange(grid, numbered(12, 6), timeout_s=30.0))) == 12
     assert grid.most == 2 and {message.metadata.dst_node_id for message in grid.sent} == {0, 1, 2}
+
+
+class OnRay(Working, EngineGrid):
+    """As a grid of the engine, whose workers have several nodes each."""
+
+    def __init__(self, nodes, hosts_per_worker):
+        EngineGrid.__init__(self, lambda: None)
+        Working.__init__(self, nodes)
+        self.hosts_per_worker = hosts_per_worker
+
+    def wait_for_an_answer(self, timeout_s):
+        pass
+
+
+@pytest.mark.parametrize("grid", [Working(4), OnRay(4, 1), OnRay(4, 4)])
+def test_a_message_lives_until_its_worker_has_had_time_for_all_that_it_has_in_line(grid):
+    each_s = 5.0
+    asked = [Message(RecordDict({"number": ConfigRecord({"n": n})}), n % 4, "train", ttl=each_s) for n in range(24)]
+    assert len(list(exchange(grid, asked, timeout_s=30.0))) == 24
+    of_a_worker = grid.most * getattr(grid, "hosts_per_worker", 1)
+    assert {message.metadata.ttl for message in grid.sent} == {of_a_worker * each_s}
