@@ -11,7 +11,7 @@ and a fault of the machine leaves no mark on the result. Two kinds of failure ar
 
 import re
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -72,7 +72,9 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> Itera
     began = heard = time.monotonic()
     while unsent or waiting or stuck:
         unsent = _send(grid, unsent, waiting)
-        for reply in grid.pull_messages(list(waiting)):
+        came = deque(grid.pull_messages(list(waiting)))
+        while came:  # a loop over them would keep them all
+            reply = came.popleft()
             task = waiting.pop(reply.metadata.reply_to_message_id)
             if not reply.has_error():
                 yield reply
@@ -89,6 +91,7 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> Itera
                 raise EngineError(
                     expected("a host", f"an answer in {task.attempts} attempts", _last_line(reply.error.reason))
                 )
+            del reply
         check_engine(grid)
         now = time.monotonic()
         if now - heard > timeout_s:

@@ -1,14 +1,23 @@
 """What is said of a message that no host answers; faults of machines are in `test_faults`."""
 
+import gc
+import weakref
+
+import numpy as np
 import pytest
 from flwr.app import ConfigRecord, Error, Message, RecordDict
 
 from client_model.learning.trainers import NoKernelError
+from server_strategy.node_messages import with_one_left
+from server_strategy.protocol import TrainReply
+from server_strategy.protocol_of_sums import SummedReply
+from server_strategy.round_replies import join_replies, join_summed_replies
 from simulation.engine import exchange as module
 from simulation.engine.exchange import exchange
 from simulation.engine.failures import EngineError
 from simulation.engine.flower_on_ray import EngineGrid
 from simulation.engine.node_text import NodeTextError
+from simulation.engine.profile import Stopwatch, timed_replies
 
 SAID = "metric mine: expected the count odd, found KeyError at mine.py:3"
 REASON = (
@@ -205,3 +214,39 @@ def test_a_message_lives_until_its_worker_has_had_time_for_all_that_it_has_in_li
     assert len(list(exchange(grid, asked, timeout_s=30.0))) == 24
     of_a_worker = grid.most * getattr(grid, "hosts_per_worker", 1)
     assert {message.metadata.ttl for message in grid.sent} == {of_a_worker * each_s}
+
+
+class Training(OnRay):
+    """Answers as many messages at each look as there are nodes; looks whether answers are kept while it is waited."""
+
+    def __init__(self, nodes, sums_alone):
+        super().__init__(nodes, 1)
+        self.sums_alone, self.given, self.kept = sums_alone, [], []
+
+    def wait_for_an_answer(self, timeout_s):
+        self.kept += [one() for one in self.given if one() is not None]
+
+    def _answer(self, message):
+        phones, one, total = np.array([message.content["number"]["n"]]), np.ones(1), np.zeros(8, np.int64)
+        if self.sums_alone:
+            content = SummedReply(phones=phones, total=total).to_content()
+        else:
+            told = {"norms": one, "loss_sums": one, "tokens": one.astype(np.int64)}
+            content = TrainReply(phones=phones, update_sum=total, **told).to_content()
+        answer = Message(content, reply_to=message)
+        self.given += [weakref.ref(answer), weakref.ref(answer.content["update-sum"]["0"])]
+        return answer
+
+
+@pytest.mark.parametrize("join", [join_replies, join_summed_replies])
+@pytest.mark.parametrize("nodes", [1, 3])
+def test_no_answer_nor_its_sum_is_kept_while_the_next_one_is_waited_for(nodes, join):
+    grid = Training(nodes, join is join_summed_replies)
+    gc.disable()  # nothing waits for it
+    try:
+        replies = timed_replies(exchange(grid, numbered(7, nodes), timeout_s=30.0), Stopwatch(), [])
+        came = join(with_one_left(replies, 7, lambda: None), np.arange(7), 8)
+    finally:
+        gc.enable()
+    assert len(grid.given) == 14 and len(came.reported) == 7
+    assert grid.kept == []
