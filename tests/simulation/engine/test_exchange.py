@@ -250,3 +250,37 @@ def test_no_answer_nor_its_sum_is_kept_while_the_next_one_is_waited_for(nodes, j
         gc.enable()
     assert len(grid.given) == 14 and len(came.reported) == 7
     assert grid.kept == []
+
+
+class Looked(Message):
+    """Knows how often somebody looked where it goes."""
+
+    looks = 0
+
+    @property
+    def metadata(self):
+        Looked.looks += 1
+        return super().metadata
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_answer_is_not_a_look_at_every_message_that_is_still_to_be_sent(monkeypatch, gone):
+    monkeypatch.setattr(module, "time", Clock())
+    monkeypatch.setattr(Looked, "looks", 0)
+    asked = [Looked(one.content, n % (6 if gone else 3), "train") for n, one in enumerate(numbered(300, 3))]
+    Looked.looks = 0
+    assert len(list(exchange(Working(3), asked, timeout_s=30.0))) == 300
+    assert 300 <= Looked.looks < 10 * 300
+
+
+def test_what_is_in_hand_of_a_node_that_is_gone_brings_it_nothing_new(monkeypatch):
+    monkeypatch.setattr(module, "time", Clock())
+
+    class Leaving(Working):
+        def get_node_ids(self):
+            return range(3) if self.sent else range(4)
+
+    grid = Leaving(3)
+    grid.nodes = 4
+    assert len(list(exchange(grid, numbered(40, 4), timeout_s=30.0))) == 40
+    assert [message.metadata.dst_node_id for message in grid.sent].count(3) == 2
