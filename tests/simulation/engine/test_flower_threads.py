@@ -12,7 +12,7 @@ from simulation.engine import flower_threads
 from simulation.engine.exchange import exchange
 from simulation.engine.flower_on_ray import EngineGrid, wait_for_nodes
 from simulation.engine.flower_threads import first_called, thread_for_each
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, wait_until
 
 WORKERS = 64  # more than the pool would have on any machine
 _STUCK_S = PATIENCE_S / 10  # after which there is no thread for the rest
@@ -53,7 +53,7 @@ def test_every_worker_has_a_message_at_the_same_time(monkeypatch):
     serving.start()
     try:
         grid.wait_until_served()
-        assert wait_for_nodes(grid) == 2 * WORKERS
+        wait_until(lambda: wait_for_nodes(grid) == 2 * WORKERS, "all nodes")  # they are registered one by one
         asked = [Message(RecordDict({"w": ArrayRecord()}), node, "query.number") for node in grid.get_node_ids()]
         answers = list(exchange(grid, asked, PATIENCE_S))
     finally:
