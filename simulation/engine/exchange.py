@@ -91,7 +91,7 @@ class _Line:
 
     def _first_of(self, line: int, node: int, has: dict[int, int], at_most: int = _UNDER_WAY) -> list[_Task]:
         """As many of a line as a node has room for."""
-        first = []
+        first: list[_Task] = []
         while line in self._of_node and has[node] < _UNDER_WAY and len(first) < at_most:
             task = self._of_node[line].popleft()
             if not self._of_node[line]:

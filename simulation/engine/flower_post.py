@@ -9,7 +9,7 @@ are told, in those versions whose code was read. With another version everything
 
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from queue import Empty, Queue
 from typing import Any, TypeAlias, TypeVar
@@ -74,7 +74,10 @@ class Post:
         if engine is None:
             yield
             return
-        ours = {"add_messages_to_queue": self._hand_out, "put_message_into_state": self._take_in}
+        ours: dict[str, Callable[..., None]] = {
+            "add_messages_to_queue": self._hand_out,
+            "put_message_into_state": self._take_in,
+        }
         with first_called(vars(engine), ours):
             self._tells = True
             try:
@@ -98,7 +101,8 @@ class Post:
                 state.store_message_res(answer)
                 self._came.add(answer.metadata.reply_to_message_id)
                 self._answered.set()
-            # Its arrays lie in Ray's memory: whoever gives them back when Ray has died is ended by it on the spot.
+            # Its arrays lie in Ray's memory: whoever gives them back when Ray has died is ended by it on the spot. That
+            # may still happen with what the round has in hand (docs/engine.md).
             del answer
 
 
