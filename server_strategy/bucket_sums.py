@@ -78,6 +78,7 @@ class Buckets:
             if len(where) > 1:
                 raise ProtocolError(expected("answer to train", "phones of one bucket", f"those of {len(where)}"))
             adding[where.pop()].add(reply)
+            del reply
         self.came = [one.joined() for one in adding]
 
     def drop_totals(self) -> list[NDArray[np.int64]]:

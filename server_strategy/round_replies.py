@@ -96,6 +96,7 @@ def join_replies(
             seen(answer)
         total += answer.update_sum
         answers.append(replace(answer, update_sum=none))  # as large as the model: not kept for each answer
+        del reply, answer
     joined = _joined(answers, total, reporters)
     order = np.argsort(np.concatenate([none, *(a.phones for a in answers)]))
     return replace(
@@ -120,6 +121,7 @@ def join_summed_replies(replies: Iterable[Message], reporters: NDArray[np.int64]
     adding = SummedAnswers(reporters, length)
     for reply in without_failed_hosts(replies):
         adding.add(reply)
+        del reply
     return adding.joined()
 
 
@@ -186,12 +188,13 @@ def read_totals(
 
 
 def without_failed_hosts(replies: Iterable[Message]) -> Iterable[Message]:
-    """The answers that are none of a host that failed, which is logged."""
+    """The answers that are none of a host that failed, which is logged; each is let go of before the next one comes."""
     for reply in replies:
         if reply.has_error():
             _LOG.log(WARNING, "a host failed, its phones count as lost: %s", reply.error.reason)
         else:
             yield reply
+        del reply
 
 
 def _joined(

@@ -51,7 +51,8 @@ class EngineConfig:
     """Checkpoints to keep: a number of the newest; "spaced", older ones at growing distances as well, so that
     a phone can be forgotten without all rounds being played again (docs/forgetting.md); or "all"."""
     message_timeout_s: Annotated[float, Gt(0)] = 3600.0
-    """A message without an answer is repeated after this many seconds; as long without any answer stops the run."""
+    """A message without an answer is repeated after this many seconds for each that its worker may have in line, two a
+    host; so many seconds without any answer stop the run."""
     profile: bool = False
     """Add to each line of rounds.jsonl where the round's time went."""
     export: bool = True

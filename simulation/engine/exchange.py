@@ -11,7 +11,7 @@ and a fault of the machine leaves no mark on the result. Two kinds of failure ar
 
 import re
 import time
-from collections import Counter
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -47,6 +47,64 @@ class _Task:
     node: int = 0  # that it was sent to last
 
 
+class _Line:
+    """Messages that are not sent: a line for each node, and what failed and is to be repeated.
+
+    It is looked at for each answer, so that the time of a look must not grow with the number of messages.
+    """
+
+    def __init__(self, tasks: Iterable[_Task]) -> None:
+        self._of_node: dict[int, deque[_Task]] = {}
+        self._again: list[_Task] = []  # each has its time
+        self.begins_at = 0.0  # when it may be looked at, by the monotonic clock
+        for task in tasks:
+            self._join(task)
+
+    def __len__(self) -> int:
+        return len(self._again) + sum(map(len, self._of_node.values()))
+
+    def repeat(self, task: _Task) -> None:
+        """Take a message back until it is due again."""
+        self._again.append(task)
+
+    def look(self, now: float) -> bool:
+        """Whether there is one to be sent now."""
+        for task in [one for one in self._again if one.repeat_at <= now]:
+            self._again.remove(task)
+            self._join(task)
+        return self.begins_at <= now and bool(self._of_node)
+
+    def taken(self, has: dict[int, int]) -> list[_Task]:
+        """Those that nodes have room for, each with its node; a node that is gone hands its own on.
+
+        Args:
+            has: messages of each node that is there, at least one; those that are taken are added.
+        """
+        taken = [task for node in has for task in self._first_of(node, node, has)]
+        for gone in self._of_node.keys() - has.keys():
+            while gone in self._of_node:
+                one = self._first_of(gone, min(has, key=has.__getitem__), has, at_most=1)  # to whoever has least to do
+                taken += one
+                if not one:
+                    return taken
+        return taken
+
+    def _first_of(self, line: int, node: int, has: dict[int, int], at_most: int = _UNDER_WAY) -> list[_Task]:
+        """As many of a line as a node has room for."""
+        first: list[_Task] = []
+        while line in self._of_node and has[node] < _UNDER_WAY and len(first) < at_most:
+            task = self._of_node[line].popleft()
+            if not self._of_node[line]:
+                del self._of_node[line]
+            task.node = node
+            has[node] += 1
+            first.append(task)
+        return first
+
+    def _join(self, task: _Task) -> None:
+        self._of_node.setdefault(task.message.metadata.dst_node_id, deque()).append(task)
+
+
 def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> Iterator[Message]:
     """Send messages and give a good answer to each as it comes, repeating those that fail.
 
@@ -59,19 +117,22 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> Itera
     Args:
         grid: that has the nodes.
         messages: at most one is sent to a node beside the one that it works on.
-        timeout_s: after which nobody waits for the next answer any more.
+        timeout_s: after which nobody waits for the next answer any more. A message without an answer is repeated when
+            its own life is over as many times as its worker may have messages in line.
 
     Raises:
         EngineError: a message failed several times, or nothing was answered in time.
     """
-    unsent = [_Task(message) for message in messages]
+    unsent = _Line(map(_Task, messages))
     waiting: dict[str, _Task] = {}
     stuck: list[_Task] = []  # their worker is gone and does not come back
     restarts = 0
     began = heard = time.monotonic()
     while unsent or waiting or stuck:
-        unsent = _send(grid, unsent, waiting)
-        for reply in grid.pull_messages(list(waiting)):
+        _send(grid, unsent, waiting)
+        came = deque(grid.pull_messages(list(waiting)))
+        while came:  # a loop over them would keep them all
+            reply = came.popleft()
             task = waiting.pop(reply.metadata.reply_to_message_id)
             if not reply.has_error():
                 yield reply
@@ -83,11 +144,12 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> Itera
                 stuck.append(task)
             elif task.attempts < (_ATTEMPTS_IF_GONE if _worker_is_gone(grid, reply) else _ATTEMPTS):
                 task.repeat_at = time.monotonic() + _FIRST_PAUSE_S * 2 ** (task.attempts - 1)
-                unsent.append(task)
+                unsent.repeat(task)
             else:
                 raise EngineError(
                     expected("a host", f"an answer in {task.attempts} attempts", _last_line(reply.error.reason))
                 )
+            del reply
         check_engine(grid)
         now = time.monotonic()
         if now - heard > timeout_s:
@@ -96,7 +158,7 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> Itera
         if stuck and not (unsent or waiting):  # what the other workers had in hand is safe
             grid.restart()  # type: ignore[attr-defined]
             restarts += 1
-            unsent, stuck = [_Task(task.message) for task in stuck], []
+            unsent, stuck = _Line(_Task(task.message) for task in stuck), []
         elif unsent or waiting:
             _wait(grid, now - began)
 
@@ -109,39 +171,38 @@ def _wait(grid: Grid, waited_s: float) -> None:
         time.sleep(min(max(POLL_S, waited_s / 100), _LONGEST_POLL_S))
 
 
-def _send(grid: Grid, tasks: list[_Task], waiting: dict[str, _Task]) -> list[_Task]:
-    """Send what is due to nodes that exist now and have few messages; gives the others.
+def _send(grid: Grid, unsent: _Line, waiting: dict[str, _Task]) -> None:
+    """Send what is due to nodes that exist now and have few messages.
 
-    Flower accepts a message only once, so it is a copy that is sent.
+    Flower accepts a message only once, so it is a copy that is sent. The life of one begins now, and a worker may have
+    all messages of its nodes to answer first: each may take as long as is given to one.
 
     Args:
         grid: that has the nodes.
-        tasks: not sent yet, or to be repeated.
+        unsent: not sent yet, or to be repeated; what is sent leaves it.
         waiting: sent, by the id of the copy; what is sent now comes to it.
     """
     now = time.monotonic()
-    due = [task for task in tasks if task.repeat_at <= now]
-    nodes = sorted(grid.get_node_ids()) if due else []
+    if not unsent.look(now):
+        return
+    nodes = sorted(grid.get_node_ids())
     if not nodes:
-        for task in due:
-            task.repeat_at = now + _NO_NODE_PAUSE_S
-        return tasks
-    has = dict.fromkeys(nodes, 0) | Counter(task.node for task in waiting.values())
-    sent, copies = [], []
-    for task in due:
-        meta = task.message.metadata
-        # A node that is gone hands its messages on to whoever has least to do.
-        task.node = meta.dst_node_id if meta.dst_node_id in nodes else min(nodes, key=has.__getitem__)
-        if has[task.node] < _UNDER_WAY:
+        unsent.begins_at = now + _NO_NODE_PAUSE_S
+        return
+    in_line = _UNDER_WAY * (grid.hosts_per_worker if isinstance(grid, EngineGrid) else 1)
+    has = dict.fromkeys(nodes, 0)
+    for task in waiting.values():
+        if task.node in has:
             has[task.node] += 1
-            task.attempts += 1
-            sent.append(task)
-            copies.append(
-                Message(task.message.content, dst_node_id=task.node, message_type=meta.message_type, ttl=meta.ttl)
-            )
+    sent = unsent.taken(has)
+    copies = []
+    for task in sent:
+        meta = task.message.metadata
+        task.attempts += 1
+        copies.append(
+            Message(task.message.content, dst_node_id=task.node, message_type=meta.message_type, ttl=in_line * meta.ttl)
+        )
     waiting.update(zip(grid.push_messages(copies), sent, strict=True))
-    gone = set(map(id, sent))
-    return [task for task in tasks if id(task) not in gone]
 
 
 def _worker_is_gone(grid: Grid, reply: Message) -> bool:

@@ -19,7 +19,7 @@ from flwr.server.superlink.fleet.vce.backend.raybackend import RayBackend
 from ray.exceptions import RayError
 
 from simulation.engine.failures import EngineError
-from simulation.engine.flower_threads import known_engine
+from simulation.engine.flower_threads import first_called, known_engine, of_flower
 from simulation.engine.ray_start import own_that_died
 from typefleet.errors import expected
 
@@ -88,11 +88,8 @@ def next_in_hand() -> Iterator[int]:
 
     Gives the messages that a worker has at a time: 1 with a Flower whose code was not read, which is left alone.
     """
-    if known_engine() is None or supported_backends.get("ray") is not RayBackend:
+    if known_engine() is None or of_flower(supported_backends, "ray") is not RayBackend:
         yield 1
         return
-    supported_backends["ray"] = WorkersOnRay
-    try:
+    with first_called(supported_backends, {"ray": WorkersOnRay}):
         yield IN_HAND
-    finally:
-        supported_backends["ray"] = RayBackend

@@ -51,6 +51,7 @@ class EngineGrid(Grid):
     def __init__(self, check: Callable[[], None]) -> None:
         self.check = check
         self.machines = 0  # alive when the engine was started
+        self.hosts_per_worker = 1
         self.released = threading.Event()  # Flower's server may return, which ends the engine
         self.start_again = False  # instead of ending
         self._grids: queue.Queue[Grid] = queue.Queue()
@@ -68,6 +69,7 @@ class EngineGrid(Grid):
         Raises:
             RuntimeError: Flower's backend died.
         """
+        self.hosts_per_worker = hosts_per_worker
         server_app = ServerApp()
         is_started = start_up.opened("start", "Flower", start_up.ENGINE)
 
@@ -144,13 +146,14 @@ class EngineGrid(Grid):
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Send messages; gives an id for each."""
+        messages = list(messages)
         pushed = self._now().push_messages(messages)
-        self._post.pushed()
+        self._post.pushed(dict.fromkeys(message.metadata.dst_node_id for message in messages))
         return pushed
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         """Replies that have come to some messages, by their ids."""
-        return self._now().pull_messages(message_ids)
+        return self._now().pull_messages(self._post.to_be_pulled(message_ids))
 
     def wait_for_an_answer(self, timeout_s: float) -> None:
         """Until there may be a reply that was not pulled yet, but no longer than `timeout_s`."""

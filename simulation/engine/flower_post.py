@@ -9,18 +9,20 @@ are told, in those versions whose code was read. With another version everything
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from queue import Empty, Queue
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from flwr.app import Message
 
-from simulation.engine.flower_threads import known_engine
+from simulation.engine.flower_threads import first_called, known_engine
 
 _END_S = 0.1  # after which it is noticed that Flower ends
 _LOOK_S = 0.02  # from one look to the next, where nobody is told
+_LOOK_AT_ALL_S = 1.0  # from one look to the next at what has no answer, which may have run out
 
+_T = TypeVar("_T")
 Messages: TypeAlias = "Queue[Message]"
 
 
@@ -28,12 +30,34 @@ class Post:
     """Between whoever pushes messages and Flower's workers: each side tells the other."""
 
     def __init__(self) -> None:
-        self._pushed, self._answered = threading.Event(), threading.Event()
-        self._tells = False
+        self._pushed: Queue[Collection[int]] = Queue()  # nodes of what was pushed together
+        self._answered, self._came = threading.Event(), set[str]()  # ids of messages whose answers nobody pulled
+        self._tells, self._looked_s = False, 0.0
 
-    def pushed(self) -> None:
-        """Say that there are messages to hand out."""
-        self._pushed.set()
+    def pushed(self, nodes: Collection[int]) -> None:
+        """Say that there are messages to hand out.
+
+        Args:
+            nodes: that have some.
+        """
+        self._pushed.put(nodes)
+
+    def to_be_pulled(self, ids: Iterable[str]) -> Collection[str]:
+        """Those messages that are answered, or, now and then and where nobody is told, all: some may have run out.
+
+        Looking at a message costs Flower a while, and each answer of many workers would cost a look at all of theirs.
+
+        Args:
+            ids: of messages without an answer so far.
+        """
+        now_s = time.monotonic()
+        if not self._tells or now_s - self._looked_s >= _LOOK_AT_ALL_S:
+            self._looked_s = now_s
+            self._came.clear()  # before looking: what comes meanwhile is in it again
+            return list(ids)
+        came = [one for one in ids if one in self._came]
+        self._came.difference_update(came)
+        return came
 
     def wait_for_an_answer(self, timeout_s: float) -> None:
         """Until an answer has come since the last one was waited for, but no longer than `timeout_s`."""
@@ -50,21 +74,22 @@ class Post:
         if engine is None:
             yield
             return
-        by_flower = engine.add_messages_to_queue, engine.put_message_into_state
-        engine.add_messages_to_queue, engine.put_message_into_state = self._hand_out, self._take_in
-        self._tells = True
-        try:
-            yield
-        finally:
-            self._tells = False
-            engine.add_messages_to_queue, engine.put_message_into_state = by_flower
+        ours: dict[str, Callable[..., None]] = {
+            "add_messages_to_queue": self._hand_out,
+            "put_message_into_state": self._take_in,
+        }
+        with first_called(vars(engine), ours):
+            self._tells = True
+            try:
+                yield
+            finally:
+                self._tells = False
 
     def _hand_out(self, state: Any, to: Messages, nodes: Mapping[int, int], ends: threading.Event) -> None:
-        """Give Flower's workers what was pushed, in the order of the nodes, once it is said that there is something."""
+        """Give Flower's workers what was pushed, node by node, once it is said that there is something."""
         while not ends.is_set():
-            if self._pushed.wait(_END_S):
-                self._pushed.clear()  # before looking: what is pushed meanwhile is looked for again
-                for node in nodes:
+            for node in _next(self._pushed) or ():
+                if node in nodes:
                     for message in state.get_message_ins(node_id=node, limit=None):
                         to.put(message)
 
@@ -74,13 +99,15 @@ class Post:
             answer = _next(answers)
             if answer is not None:
                 state.store_message_res(answer)
+                self._came.add(answer.metadata.reply_to_message_id)
                 self._answered.set()
-            # Its arrays lie in Ray's memory: whoever gives them back when Ray has died is ended by it on the spot.
+            # Its arrays lie in Ray's memory: whoever gives them back when Ray has died is ended by it on the spot. That
+            # may still happen with what the round has in hand (docs/engine.md).
             del answer
 
 
-def _next(answers: Messages) -> Message | None:
+def _next(line: "Queue[_T]") -> _T | None:
     try:
-        return answers.get(timeout=_END_S)
+        return line.get(timeout=_END_S)
     except Empty:
         return None

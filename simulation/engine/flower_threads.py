@@ -9,11 +9,12 @@ whose code was read. With another version the engine runs as Flower would, and s
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
+from itertools import chain, repeat
 from typing import Any
 
 _LOG = logging.getLogger("typefleet")
@@ -35,11 +36,44 @@ def thread_for_each(workers: int) -> Iterator[None]:
             _LOG.warning(told, version("flwr"), most, workers - most, workers, ", ".join(_READ))
         yield
         return
-    engine.ThreadPoolExecutor = partial(ThreadPoolExecutor, max_workers=workers)
+    with first_called(vars(engine), {"ThreadPoolExecutor": partial(ThreadPoolExecutor, max_workers=workers)}):
+        yield
+
+
+class _FirstCall:
+    """Something of ours at the first call, which is that of the simulation it is for, and Flower's own at all others.
+
+    An engine that lives on, or never ended, would else carry the messages of whatever simulation comes after it.
+    """
+
+    def __init__(self, ours: Callable[..., Any], flowers: Callable[..., Any]) -> None:
+        self.flowers = flowers
+        self._calls = chain((ours,), repeat(flowers))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return next(self._calls)(*args, **kwargs)
+
+
+@contextmanager
+def first_called(names: MutableMapping[str, Any], ours: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
+    """Give names of Flower's another meaning, for the one simulation that is started in this context.
+
+    Args:
+        names: of a module, or of a table of Flower's.
+        ours: by the name that it is called by first.
+    """
+    flowers = {name: of_flower(names, name) for name in ours}
+    names.update({name: _FirstCall(one, flowers[name]) for name, one in ours.items()})
     try:
         yield
     finally:
-        engine.ThreadPoolExecutor = ThreadPoolExecutor
+        names.update(flowers)
+
+
+def of_flower(names: Mapping[str, Any], name: str) -> Any:
+    """What Flower means by a name, whatever an engine of ours has put there; None if it means nothing."""
+    found = names.get(name)
+    return found.flowers if isinstance(found, _FirstCall) else found
 
 
 def known_engine() -> Any:
@@ -48,4 +82,4 @@ def known_engine() -> Any:
         return None
     from flwr.server.superlink.fleet.vce import vce_api
 
-    return vce_api if getattr(vce_api, "ThreadPoolExecutor", None) is ThreadPoolExecutor else None
+    return vce_api if of_flower(vars(vce_api), "ThreadPoolExecutor") is ThreadPoolExecutor else None

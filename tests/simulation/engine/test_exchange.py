@@ -1,13 +1,23 @@
 """What is said of a message that no host answers; faults of machines are in `test_faults`."""
 
+import gc
+import weakref
+
+import numpy as np
 import pytest
 from flwr.app import ConfigRecord, Error, Message, RecordDict
 
 from client_model.learning.trainers import NoKernelError
+from server_strategy.node_messages import with_one_left
+from server_strategy.protocol import TrainReply
+from server_strategy.protocol_of_sums import SummedReply
+from server_strategy.round_replies import join_replies, join_summed_replies
 from simulation.engine import exchange as module
 from simulation.engine.exchange import exchange
 from simulation.engine.failures import EngineError
+from simulation.engine.flower_on_ray import EngineGrid
 from simulation.engine.node_text import NodeTextError
+from simulation.engine.profile import Stopwatch, timed_replies
 
 SAID = "metric mine: expected the count odd, found KeyError at mine.py:3"
 REASON = (
@@ -183,3 +193,94 @@ def test_messages_of_a_node_that_is_gone_go_to_whoever_has_least_to_do(monkeypat
     grid = Working(3)
     assert len(list(exchange(grid, numbered(12, 6), timeout_s=30.0))) == 12
     assert grid.most == 2 and {message.metadata.dst_node_id for message in grid.sent} == {0, 1, 2}
+
+
+class OnRay(Working, EngineGrid):
+    """As a grid of the engine, whose workers have several nodes each."""
+
+    def __init__(self, nodes, hosts_per_worker):
+        EngineGrid.__init__(self, lambda: None)
+        Working.__init__(self, nodes)
+        self.hosts_per_worker = hosts_per_worker
+
+    def wait_for_an_answer(self, timeout_s):
+        pass
+
+
+@pytest.mark.parametrize("grid", [Working(4), OnRay(4, 1), OnRay(4, 4)])
+def test_a_message_lives_until_its_worker_has_had_time_for_all_that_it_has_in_line(grid):
+    each_s = 5.0
+    asked = [Message(RecordDict({"number": ConfigRecord({"n": n})}), n % 4, "train", ttl=each_s) for n in range(24)]
+    assert len(list(exchange(grid, asked, timeout_s=30.0))) == 24
+    of_a_worker = grid.most * getattr(grid, "hosts_per_worker", 1)
+    assert {message.metadata.ttl for message in grid.sent} == {of_a_worker * each_s}
+
+
+class Training(OnRay):
+    """Answers as many messages at each look as there are nodes; looks whether answers are kept while it is waited."""
+
+    def __init__(self, nodes, sums_alone):
+        super().__init__(nodes, 1)
+        self.sums_alone, self.given, self.kept = sums_alone, [], []
+
+    def wait_for_an_answer(self, timeout_s):
+        self.kept += [one() for one in self.given if one() is not None]
+
+    def _answer(self, message):
+        phones, one, total = np.array([message.content["number"]["n"]]), np.ones(1), np.zeros(8, np.int64)
+        if self.sums_alone:
+            content = SummedReply(phones=phones, total=total).to_content()
+        else:
+            told = {"norms": one, "loss_sums": one, "tokens": one.astype(np.int64)}
+            content = TrainReply(phones=phones, update_sum=total, **told).to_content()
+        answer = Message(content, reply_to=message)
+        self.given += [weakref.ref(answer), weakref.ref(answer.content["update-sum"]["0"])]
+        return answer
+
+
+@pytest.mark.parametrize("join", [join_replies, join_summed_replies])
+@pytest.mark.parametrize("nodes", [1, 3])
+def test_no_answer_nor_its_sum_is_kept_while_the_next_one_is_waited_for(nodes, join):
+    grid = Training(nodes, join is join_summed_replies)
+    gc.disable()  # nothing waits for it
+    try:
+        replies = timed_replies(exchange(grid, numbered(7, nodes), timeout_s=30.0), Stopwatch(), [])
+        came = join(with_one_left(replies, 7, lambda: None), np.arange(7), 8)
+    finally:
+        gc.enable()
+    assert len(grid.given) == 14 and len(came.reported) == 7
+    assert grid.kept == []
+
+
+class Looked(Message):
+    """Knows how often somebody looked where it goes."""
+
+    looks = 0
+
+    @property
+    def metadata(self):
+        Looked.looks += 1
+        return super().metadata
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_answer_is_not_a_look_at_every_message_that_is_still_to_be_sent(monkeypatch, gone):
+    monkeypatch.setattr(module, "time", Clock())
+    monkeypatch.setattr(Looked, "looks", 0)
+    asked = [Looked(one.content, n % (6 if gone else 3), "train") for n, one in enumerate(numbered(300, 3))]
+    Looked.looks = 0
+    assert len(list(exchange(Working(3), asked, timeout_s=30.0))) == 300
+    assert 300 <= Looked.looks < 10 * 300
+
+
+def test_what_is_in_hand_of_a_node_that_is_gone_brings_it_nothing_new(monkeypatch):
+    monkeypatch.setattr(module, "time", Clock())
+
+    class Leaving(Working):
+        def get_node_ids(self):
+            return range(3) if self.sent else range(4)
+
+    grid = Leaving(3)
+    grid.nodes = 4
+    assert len(list(exchange(grid, numbered(40, 4), timeout_s=30.0))) == 40
+    assert [message.metadata.dst_node_id for message in grid.sent].count(3) == 2

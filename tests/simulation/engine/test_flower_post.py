@@ -12,7 +12,7 @@ from simulation.engine import flower_threads
 from simulation.engine.exchange import exchange
 from simulation.engine.flower_on_ray import EngineGrid, wait_for_nodes
 from simulation.engine.flower_post import Post
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, wait_until
 
 _STUCK_S = PATIENCE_S / 10  # from one look to the next, of which none is needed
 
@@ -48,7 +48,7 @@ def grid(monkeypatch):
     serving = threading.Thread(target=grid.serve, args=(2, 2), daemon=True)
     serving.start()
     grid.wait_until_served()
-    wait_for_nodes(grid)
+    wait_until(lambda: wait_for_nodes(grid) == 4, "all nodes")  # they are registered one by one
     yield grid
     grid.released.set()
     serving.join(PATIENCE_S)
@@ -86,3 +86,47 @@ def test_another_flower_is_left_alone(monkeypatch):
         assert vce_api.add_messages_to_queue is not by_flower
         raise ZeroDivisionError
     assert vce_api.add_messages_to_queue is by_flower
+
+
+def test_an_engine_that_lives_on_carries_nothing_for_the_next_one(grid):
+    second = EngineGrid(lambda: None)
+    serving = threading.Thread(target=second.serve, args=(2, 2), daemon=True)
+    serving.start()
+    try:
+        second.wait_until_served()
+        wait_until(lambda: wait_for_nodes(second) == 4, "all nodes")
+        for one in (second, grid, second):
+            assert len(list(exchange(one, asked(one), _STUCK_S))) == 4
+    finally:
+        second.released.set()
+        serving.join(PATIENCE_S)
+    assert not serving.is_alive()
+
+
+def test_only_what_was_answered_is_asked_for_and_now_and_then_all_since_some_may_have_run_out(grid, monkeypatch):
+    pulled, looked = [], grid._now().pull_messages
+    grid.pull_messages([])  # the first look is at all
+    monkeypatch.setattr(grid._now(), "pull_messages", lambda ids: pulled.append(len(ids)) or looked(ids))
+    monkeypatch.setattr("simulation.engine.flower_post._LOOK_AT_ALL_S", PATIENCE_S)
+    for _ in range(3):
+        assert len(list(exchange(grid, asked(grid), PATIENCE_S))) == 4
+    assert sum(pulled) == 12  # each once
+    silent = [Message(RecordDict(), node, "query.number", ttl=0.01) for node in grid.get_node_ids()]
+    monkeypatch.setattr(grid._post, "pushed", lambda nodes: None)  # nobody answers
+    ids = list(grid.push_messages(silent))
+    time.sleep(0.05)
+    assert list(grid.pull_messages(ids)) == []
+    monkeypatch.setattr("simulation.engine.flower_post._LOOK_AT_ALL_S", 0.0)
+    assert [reply.has_error() for reply in grid.pull_messages(ids)] == [True] * 4
+
+
+def test_only_nodes_that_were_sent_something_are_looked_at(grid):
+    looked, state = [], grid._now().state
+    look = state.get_message_ins
+    state.get_message_ins = lambda node_id, limit: looked.append(node_id) or look(node_id=node_id, limit=limit)
+    try:
+        second = list(grid.get_node_ids())[1]
+        assert len(list(exchange(grid, [Message(RecordDict(), second, "query.number")], PATIENCE_S))) == 1
+        assert looked == [second]
+    finally:
+        del state.get_message_ins

@@ -11,8 +11,8 @@ from flwr.server.superlink.fleet.vce.backend import Backend, supported_backends
 from simulation.engine import flower_threads
 from simulation.engine.exchange import exchange
 from simulation.engine.flower_on_ray import EngineGrid, wait_for_nodes
-from simulation.engine.flower_threads import thread_for_each
-from tests.waiting import PATIENCE_S
+from simulation.engine.flower_threads import first_called, thread_for_each
+from tests.waiting import PATIENCE_S, wait_until
 
 WORKERS = 64  # more than the pool would have on any machine
 _STUCK_S = PATIENCE_S / 10  # after which there is no thread for the rest
@@ -53,7 +53,7 @@ def test_every_worker_has_a_message_at_the_same_time(monkeypatch):
     serving.start()
     try:
         grid.wait_until_served()
-        assert wait_for_nodes(grid) == 2 * WORKERS
+        wait_until(lambda: wait_for_nodes(grid) == 2 * WORKERS, "all nodes")  # they are registered one by one
         asked = [Message(RecordDict({"w": ArrayRecord()}), node, "query.number") for node in grid.get_node_ids()]
         answers = list(exchange(grid, asked, PATIENCE_S))
     finally:
@@ -84,3 +84,17 @@ def test_another_flower_is_left_alone_and_idle_workers_are_said(monkeypatch, cap
             assert vce_api.ThreadPoolExecutor is pool
     (said,) = (one.getMessage() for one in caplog.records)
     assert "6 messages under way, so 58 of 64 workers may stay idle" in said
+
+
+def test_the_first_call_is_ours_the_others_are_flowers_whatever_engine_lives_on():
+    def flowers():
+        return "Flower"
+
+    names = {"name": flowers}
+    with first_called(names, {"name": lambda: "first engine"}):
+        of_first = names["name"]
+        assert [of_first(), of_first()] == ["first engine", "Flower"]
+        with first_called(names, {"name": lambda: "second engine"}):
+            assert [names["name"](), names["name"](), of_first()] == ["second engine", "Flower", "Flower"]
+        assert names["name"]() == "Flower"
+    assert names == {"name": flowers}
