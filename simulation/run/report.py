@@ -193,7 +193,7 @@ def _run_rows(summary: Summary, plan: PrivacyPlan, folder: Path, others: OtherRu
     left_out = f"{percent(part.never_used_share, 1)} of {part.phones:,} with memory enough never took part"
     return [
         *rows,
-        ("time", [f"{days:.1f} simulated days in {summary.wall_seconds:.0f} s{speed}"]),
+        ("time", [f"{days:.1f} simulated days in {summary.wall_seconds:.0f} s of rounds{speed}"]),
         ("phones trained", [f"{summary.devices_trained:,} updates, {summary.tokens_trained:,} tokens"]),
         ("phones left out", [f"{left_out}; by group in {folder / 'participation.json'}"]),
         *_consent_rows(summary),

@@ -79,6 +79,11 @@ def test_a_value_that_says_nothing_is_a_word_and_one_that_is_missing_says_why(mo
     assert "nothing to count" not in nothing
 
 
+def test_the_time_is_said_to_be_that_of_the_rounds(monkeypatch):
+    (line,) = (line for line in printed(monkeypatch, 120).splitlines() if line.startswith(" time "))
+    assert f"in {SUMMARY.wall_seconds:.0f} s of rounds" in line
+
+
 def test_consent_says_whose_it_is():
     consent = {"train_share_at_start": 0.894, "train_share": 0.5, "updates_withdrawn": 1}
     ((_, (said,)),) = _consent_rows(SimpleNamespace(consent=consent))
