@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from simulation.commands import report
 from simulation.report.facts import LeftOut
 from simulation.report.times import (
     NOT_KEPT,
@@ -172,6 +173,16 @@ def test_a_start_can_be_a_file_of_its_own_with_a_ground_of_its_own(whole_run, tm
     assert again.read_bytes() == path.read_bytes()
     with pytest.raises(ConfigError, match="a place that can be written"):
         write_start(whole_run, tmp_path / "none" / "start.svg")
+
+
+def test_a_timeline_that_is_refused_leaves_the_report_as_it_was(run_copy, tmp_path):
+    for path, why in (("none/start.svg", "a place that can be written"), ("start.png", "ends in")):
+        with pytest.raises(ConfigError, match=why):
+            report.main([str(run_copy), "--start-up", str(tmp_path / path)])
+    (run_copy / "rounds.jsonl").write_text("")
+    with pytest.raises(ConfigError, match=r"a run with --engine\.profile"):
+        report.main([str(run_copy), "--start-up", str(tmp_path / "start.svg")])
+    assert not (run_copy / "report.html").exists()
 
 
 def test_a_run_without_a_profile_has_no_start_to_draw(whole_run, tmp_path):
