@@ -28,7 +28,9 @@ def main(flags: BenchmarkFlags) -> None:
         from benchmarks.results import show, write
         from benchmarks.run import FULL, QUICK, SMOKE, Benchmark
     except ModuleNotFoundError as error:
-        raise MachineError(expected("benchmark.py", "the packages of .[test]", f"no {error.name}")) from error
+        raise MachineError(
+            expected("benchmark.py", "the packages of requirements/test.txt", f"no {error.name}")
+        ) from error
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)  # of the widest line
     earlier = None if flags.compare is None else read_benchmark(flags.compare)  # refused before minutes of measuring
     if flags.measured is not None:

@@ -29,6 +29,7 @@ class LiveLine:
 
     def __init__(self, head: str = "") -> None:
         self.head, self.after, self.rest, self.below = head, "", "", ""
+        self.below_if_whole: tuple[str, ...] = ()  # behind what is below, each only where all of it fits
         self.done, self.total = 0.0, 0.0  # no bar while the total is 0
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -49,7 +50,12 @@ class LiveLine:
             yield _cut(f"  {self.rest}", room)
         if self.below:
             yield Segment.line()
-            yield _cut(self.below, width)
+            below = self.below
+            for part in filter(None, self.below_if_whole):
+                if len(below) + len(part) + 2 > width:
+                    break
+                below += f"  {part}"
+            yield _cut(below, width)
 
 
 def _cut(text: str, width: int) -> Segment:
@@ -74,6 +80,7 @@ class StepsShown:
         self._said_s: dict[int, float] = {}
         self._live: Live | None = None
         self._lost = False
+        self.took_s = 0.0  # wall seconds of the steps that are over, of those within others none
 
     def begun(self, step: Step) -> None:
         """Show it, or say its name."""
@@ -99,6 +106,8 @@ class StepsShown:
             self._live.stop()
             self._live = None
         self._steps.remove(step)
+        if not self._steps:
+            self.took_s += time.monotonic() - step.began_s
         self._said_s.pop(id(step), None)
 
     def _say(self, step: Step, text: str) -> None:
@@ -125,7 +134,7 @@ class StepsShown:
         if step.total:
             left = None if step.done >= step.total else step.left_s()
             line.done, line.total = step.done, step.total
-            line.after = f"{_percent(step)}  {elapsed if left is None else f'{clock(left)} left'}"
+            line.after = f"{_percent(step)}  {f'{elapsed} so far' if left is None else f'{clock(left)} left'}"
         else:
             line.after = elapsed
         return line

@@ -27,11 +27,10 @@ def main(argv: Sequence[str]) -> None:
     flags = parse_with_tyro(Flags, argv)
     import_tensorflow_quietly()
     from simulation.report.page import report_of_folder
-    from simulation.report.times import require_svg, write_start
+    from simulation.report.times import write_start
 
     if flags.start_up is not None:
-        require_svg(flags.start_up)
+        write_start(flags.run_dir, flags.start_up)  # first, so that what it refuses leaves report.html as it was
     print(report_of_folder(flags.run_dir))
     if flags.start_up is not None:
-        write_start(flags.run_dir, flags.start_up)
         print(flags.start_up)

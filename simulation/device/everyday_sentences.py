@@ -1,10 +1,12 @@
 """Everyday sentences, typed on an exported keyboard: what it suggests before each word, and how often it is right."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
 from simulation.device.keyboard import Keyboard
+from simulation.tables import console_for
 from typefleet.errors import ConfigError, expected, printable
 from typefleet.untrusted.limits import SENTENCES as MOST_SENTENCES
 from typefleet.untrusted.limits import SENTENCES_BYTES
@@ -43,6 +45,8 @@ def chosen_sentences(given: Sequence[str] = (), file: Path | None = None) -> Seq
         return _sentences_of(file)
     if len(given) == 1 and _is_file(given[0]):
         raise ConfigError(expected("--sentences", "sentences to type", "the name of a file; --file reads one"))
+    if given and not any(sentence.strip() for sentence in given):
+        raise ConfigError(expected("--sentences", "sentences to type", "none"))
     return given or SENTENCES
 
 
@@ -62,6 +66,14 @@ def _sentences_of(path: Path) -> Sequence[str]:
     if len(sentences) > MOST_SENTENCES:
         raise ConfigError(expected(path, f"at most {MOST_SENTENCES:,} {what}", f"{len(sentences):,}"))
     return sentences
+
+
+def _wrapped(line: str, stream: TextIO) -> str:
+    """On a terminal, lines of its width that end between words; elsewhere one, for programs to read."""
+    if not stream.isatty():
+        return line
+    width = console_for(stream).width
+    return textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def type_sentences(stream: TextIO, keyboard: Keyboard, sentences: Sequence[str] = SENTENCES) -> tuple[int, int, int]:
@@ -85,7 +97,8 @@ def type_sentences(stream: TextIO, keyboard: Keyboard, sentences: Sequence[str] 
         first += sum(shown[0] == word for shown, word in typed)
         three += sum(word in shown for shown, word in typed)
         line = " ".join(f"[{' '.join(shown)}] {word}{'*' * (word in shown)}" for shown, word in read)
-        print(printable(line), file=stream)
+        print(_wrapped(printable(line), stream), file=stream)
     share = f" ({three / words:.0%})" if words else ""
-    print(f"{words} words: {first} were the first suggestion, {three}{share} among the three", file=stream)
+    counted = f"{words} words: {first} were the first suggestion, {three}{share} among the three"
+    print(_wrapped(counted, stream), file=stream)
     return words, first, three

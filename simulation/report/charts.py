@@ -8,7 +8,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -27,6 +27,7 @@ SIZE_ALONE = (7.6, 2.9)  # of one in a file of its own
 _LETTERS = 10.5  # points
 _SMALL = 8.5  # points, of what stands above a bar
 _GAP = 0.004  # of the axis, between two bars
+_NEAR = 2.0  # letters between bars, whose numbers are then written as one
 _LETTER = 0.066  # inches that one takes at that size
 _LANE_NAMES, _AXIS_AND_LEGEND = 1.05, 0.94  # inches left of lanes, and below them
 _LEGEND_COLUMNS, _LEGEND_COLUMN = 3, 1.45  # at the usual size, and inches of each
@@ -128,7 +129,8 @@ class Bar(NamedTuple):
     began: float
     ended: float
     colour: str
-    names: Sequence[str]  # the first that has room above it is written there, if any does
+    names: Sequence[str]  # the first that has room above it is written there; the last is its number
+    meaning: str = ""  # of the number; listed below the drawing unless its first name is written
 
 
 def lane_chart(
@@ -141,7 +143,6 @@ def lane_chart(
     alternative: str,
     caption: str,
     size: tuple[float, float] = SIZE,
-    key: Sequence[str] = (),
 ) -> Drawing:
     """What several did at the same time, a lane for each, the first at the top.
 
@@ -152,14 +153,15 @@ def lane_chart(
         moments: through all lanes, a line at each.
         legend: what each colour means, and the colour.
         alternative, caption: as of `line_chart`.
-        size: in inches, without the key.
-        key: what the numbers at bars mean, in columns below the drawing.
+        size: in inches, without the key: what numbers mean, in columns below the drawing.
     """
+    last = max(bar.ended for _, bars in lanes for bar in bars)
+    letters = (0.98 * size[0] - _LANE_NAMES) / _LETTER / last  # above a unit of the axis
+    key = [bar.meaning for _, bars in lanes for bar in bars if bar.meaning and _fitting(bar, letters) != bar.names[0]]
     below = -(-len(key) // _KEY_COLUMNS) * _KEY_LINE
     with _figure((size[0], size[1] + below)) as figure:
         left, low, top = _LANE_NAMES / size[0], (_AXIS_AND_LEGEND + below) / (size[1] + below), 0.98
         axes = figure.add_axes((left, low, 0.98 - left, top - low))
-        last = max(bar.ended for _, bars in lanes for bar in bars)
         for moment in moments:
             axes.axvline(moment, color=INK, linewidth=0.8, linestyle=":")
         for place, (label, bars) in enumerate(lanes):
@@ -168,10 +170,8 @@ def lane_chart(
                 width = bar.ended - bar.began
                 shown = max(width - _GAP * last, width / 2)  # so that bars of one colour are told apart
                 axes.barh(place + 0.14, shown, left=bar.began, height=0.44, **_filled(bar.colour))
-                room = width / last * (0.98 * size[0] - _LANE_NAMES) / _LETTER
-                name_of_bar = next((one for one in bar.names if len(one) < room), "")
-                middle = (bar.began + bar.ended) / 2
-                axes.annotate(name_of_bar, (middle, place - 0.1), ha="center", va="bottom", fontsize=_SMALL)
+            for middle, text in _written_above(bars, letters):
+                axes.annotate(text, (middle, place - 0.1), ha="center", va="bottom", fontsize=_SMALL)
         _finish(axes, x, "", whole=False)
         axes.grid(visible=False)
         axes.set_yticks([])
@@ -181,6 +181,36 @@ def lane_chart(
         _explain(figure, legend, int(size[0] / _LEGEND_COLUMN), below / (size[1] + below))
         _list_key(figure, key)
         return Drawing(_svg(figure, name, alternative), caption)
+
+
+def _fitting(bar: Bar, letters: float) -> str:
+    """The name that has room above a bar; empty if none has."""
+    return next((one for one in bar.names if len(one) < (bar.ended - bar.began) * letters), "")
+
+
+def _written_above(bars: Sequence[Bar], letters: float) -> list[tuple[float, str]]:
+    """(middle, text) of what is written above a lane: names that have room, and where nothing else is, numbers of the
+    bars that have room for none, of those beside each other as one: 9-11.
+
+    Args:
+        bars: of the lane, from left to right.
+        letters: that a unit of the axis has room for.
+    """
+    found = [((bar.began + bar.ended) / 2, name) for bar in bars if (name := _fitting(bar, letters))]
+    groups: list[list[Bar]] = []
+    for is_narrow, some in groupby((bar for bar in bars if bar.names), lambda bar: not _fitting(bar, letters)):
+        narrow = list(some) if is_narrow else []
+        for place, bar in enumerate(narrow):
+            if place and (bar.began - narrow[place - 1].ended) * letters < _NEAR:
+                groups[-1].append(bar)
+            else:
+                groups.append([bar])
+    for group in groups:
+        text = "-".join(dict.fromkeys((group[0].names[-1], group[-1].names[-1])))
+        middle = (group[0].began + group[-1].ended) / 2
+        if all(abs(middle - other) * letters > (len(text) + len(name)) / 2 + 1 for other, name in found):
+            found.append((middle, text))
+    return found
 
 
 def stacked_bars(

@@ -318,8 +318,9 @@ def speed_rows(facts: RunFacts) -> Iterator[tuple[str, str]]:
     yield "simulated time", simulated_time(summary.simulated_seconds)
     yield "trained", f"{summary.devices_trained:,} updates of phones, {summary.tokens_trained:,} tokens"
     yield "most memory of the driver", f"{summary.peak_driver_rss_bytes / 1e9:.2f} GB"
-    again = "" if facts.finished else "; to go on takes it again, and no round that is done"
+    again = "" if facts.finished else " (to go on takes it again, and no round that is done)"
     yield (
         "not in these times",
-        f"what comes before the first round: text, vocabulary, fleet, loading TensorFlow{again}",
+        f"what comes before the first round: text, vocabulary, fleet, loading TensorFlow{again}; and after the last: "
+        "the files for phones and their checks, training in one place where it is asked for, this report",
     )

@@ -96,13 +96,14 @@ def drawing_of_start(spans: Sequence[Span], *, in_words: bool = False) -> Drawin
 
     Args:
         spans: of the start.
-        in_words: larger, with names on the bars that have room and a key of all below, since no table is beside it.
+        in_words: larger, with names on the bars that have room and a key of the others below, since no table is beside
+            it.
     """
     lanes = [
         (
             who,
             [
-                Bar(one.began_s, one.ended_s, _COLOURS[one.kind][1], _names(number, one, in_words=in_words))
+                Bar(one.began_s, one.ended_s, _COLOURS[one.kind][1], *_names(number, one, in_words=in_words))
                 for number, one in own
             ],
         )
@@ -125,12 +126,12 @@ def drawing_of_start(spans: Sequence[Span], *, in_words: bool = False) -> Drawin
         ),
         caption="Who did what at the same time. Numbers are the table's; from the dotted line on phones work.",
         size=SIZE_ALONE if in_words else SIZE,
-        key=[f"{number} {_named(one)}" for _, own in _lanes(spans) for number, one in own] if in_words else [],
     )
 
 
-def _names(number: int, one: Span, *, in_words: bool) -> list[str]:
-    return [*([one.what] if in_words else []), str(number)]
+def _names(number: int, one: Span, *, in_words: bool) -> tuple[list[str], str]:
+    """What may be written above a bar, and what is listed of its number."""
+    return ([one.what, str(number)], f"{number} {_named(one)}") if in_words else ([str(number)], "")
 
 
 def _named(one: Span) -> str:

@@ -34,9 +34,9 @@ class RunProgress:
         self._console = Console(file=stream, soft_wrap=True, highlight=False)
         self._wide = console_for(stream)
         self._rounds, self._began_at = rounds, completed
-        self._first: tuple[float, int] | None = None  # when the first round was done, and its number
+        self._first: tuple[float, int] | None = None  # seconds until the first round was done, and its number
         self._recall = ""
-        self._abandoned = 0  # in a row
+        self._abandoned = self._abandoned_said = 0  # in a row
         self._line = LiveLine()
         self._live: Live | None = None
         self._steps = StepsShown(stream, live=False)  # those within the rounds stand in the line's place
@@ -52,6 +52,7 @@ class RunProgress:
 
     def __exit__(self, *_: object) -> None:
         self._heard.close()
+        self._say_how_many_more()
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -90,8 +91,9 @@ class RunProgress:
             if self._abandoned == 1 or self._abandoned % _ABANDONED_AT_ONCE == 0:
                 so_far = "" if self._abandoned == 1 else f"{self._abandoned} in a row, now "
                 self.say(f"attempt {record.round:>4} abandoned: {so_far}{record.abandoned}  {date}".rstrip())
+                self._abandoned_said = self._abandoned
             return
-        self._abandoned = 0
+        self._say_how_many_more()
         epsilon = "no privacy" if record.epsilon is None else f"epsilon {Bound(record.epsilon):.2f}{of_what}"
         phones, speed = f"{record.reports} phones ({_funnel(record)})", f"{record.tokens_per_second:,.0f} tokens/s"
         loss = f"loss {record.loss:.3f}"
@@ -101,21 +103,33 @@ class RunProgress:
             self._recall = recall or self._recall
             self._show(completed, left or "timing the rounds")
             self._line.rest = "no privacy" if record.epsilon is None else f"epsilon {Bound(record.epsilon):.2f}"
-            self._line.below = f"{loss}{self._recall}  {phones}  {speed}  {date}"
+            self._line.below = f"{loss}{self._recall}  {phones}"
+            self._line.below_if_whole = (speed, date)
             if recall:
                 self.say(f"round {completed:>4}{recall}  {epsilon}")
         else:
             now = f"{phones}  {speed}  {loss}{recall}  {epsilon}  {date}  {left}"
             self.say(f"round {completed:>4}/{self._rounds}  {now}".rstrip())
 
+    def _say_how_many_more(self) -> None:
+        """Of rounds abandoned in a row, those that had no line."""
+        more = self._abandoned - self._abandoned_said
+        self._abandoned = self._abandoned_said = 0
+        if more:
+            self.say(f"         and {more} more in a row")
+
     def _time_left(self, completed: int) -> str:
-        """By the rounds after the first, which also pays for starting the workers; nothing before there are any."""
+        """By the rounds after the first, which also pays for starting the workers; nothing before there are any.
+
+        A step between rounds, such as measuring what counting achieves, is made once and no part of their pace.
+        """
+        now_s = time.monotonic() - self._steps.took_s
         if self._first is None:
-            self._first = (time.monotonic(), completed)
+            self._first = (now_s, completed)
         since, first = self._first
         if completed <= first:
             return ""
-        seconds = (time.monotonic() - since) / (completed - first) * (self._rounds - completed)
+        seconds = (now_s - since) / (completed - first) * (self._rounds - completed)
         return f"{clock(seconds)} left"
 
 

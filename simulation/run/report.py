@@ -30,7 +30,7 @@ def plan_lines(plan: PrivacyPlan, num_weights: int, most_rho: float | None) -> s
     rho = max(most_rho or 0.0, plan.zcdp_rho or 0.0)
     epsilon = plan.epsilon if rho == plan.zcdp_rho else plan.epsilon_of(rho) or plan.epsilon
     text = (
-        f"privacy     at most epsilon {Bound(epsilon):.3f} at delta {Bound(plan.delta):.2g} "
+        f"privacy     at most epsilon {Bound(epsilon):.2f} at delta {Bound(plan.delta):.2g} "
         f"(rho {Bound(rho):.4g}), "
         f"of {plan.epsilon_is_of}:\n{_repeatable(plan)}"
         f"            {_kind(plan)} noise, multiplier {plan.noise_multiplier:.4g}, {_clipping(plan)}, "
@@ -39,12 +39,12 @@ def plan_lines(plan: PrivacyPlan, num_weights: int, most_rho: float | None) -> s
     if rho != plan.zcdp_rho:
         text += (
             "\n            releases on record that do not lead to its model, or are made again with other bits, are in "
-            f"it: the plan\n            alone has epsilon {Bound(plan.epsilon):.3f}"
+            f"it: the plan\n            alone has epsilon {Bound(plan.epsilon):.2f}"
         )
     if (words := plan.vocabulary) is not None:
         text += (
-            f"\n            the vocabulary is part of it (alone epsilon {Bound(words.epsilon):.6g}): words above a "
-            f"threshold of some {words.phones_for_half:,} phones{_here(plan, words.phones_for_half)}"
+            f"\n            the vocabulary is part of it (alone epsilon {Bound(words.epsilon):.6g}): a word that some "
+            f"{words.phones_for_half:,} phones give{_here(plan, words.phones_for_half)} gets in half of the time"
         )
     if plan.epsilon_budget is not None and epsilon > plan.epsilon_budget:
         text += f"\n            the run stops before the release that would take epsilon above {plan.epsilon_budget:g}"
@@ -73,7 +73,7 @@ def _kind(plan: PrivacyPlan) -> str:
 
 def _here(plan: PrivacyPlan, phones: int) -> str:
     """A number of phones of the modelled deployment as it is in this run."""
-    return "" if plan.share_of_the_noise == 1 else f", here {max(phones * plan.share_of_the_noise, 1):,.0f}"
+    return "" if plan.share_of_the_noise == 1 else f" (of this run: {max(phones * plan.share_of_the_noise, 1):,.0f})"
 
 
 def _repeatable(plan: PrivacyPlan) -> str:
@@ -193,7 +193,7 @@ def _run_rows(summary: Summary, plan: PrivacyPlan, folder: Path, others: OtherRu
     left_out = f"{percent(part.never_used_share, 1)} of {part.phones:,} with memory enough never took part"
     return [
         *rows,
-        ("time", [f"{days:.1f} simulated days in {summary.wall_seconds:.0f} s{speed}"]),
+        ("time", [f"{days:.1f} simulated days in {summary.wall_seconds:.0f} s of rounds{speed}"]),
         ("phones trained", [f"{summary.devices_trained:,} updates, {summary.tokens_trained:,} tokens"]),
         ("phones left out", [f"{left_out}; by group in {folder / 'participation.json'}"]),
         *_consent_rows(summary),

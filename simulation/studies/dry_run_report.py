@@ -231,8 +231,7 @@ def print_summary(console: Console, summary: dict[str, Any], population: int) ->
         (
             "wall time",
             f"{summary['ready_s']:.1f} s to set up, {summary['planning_s']:.1f} s of rounds: "
-            f"{_show(summary['rounds_per_wall_second'], '{:,.0f}')} rounds a second "
-            "(target: 50 with 1,000,000 phones and a goal of 500)",
+            f"{_show(summary['rounds_per_wall_second'], '{:,.0f}')} rounds a second",
         ),
     ]
     rows[3:3] = [("secure aggregation", steps_words(summary["aggregation"]))] if "aggregation" in summary else []

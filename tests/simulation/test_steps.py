@@ -46,6 +46,18 @@ def test_counter_bar_and_time_left_are_whole_at_every_width(width):
         assert second.endswith("…")
 
 
+@pytest.mark.parametrize(("width", "whole"), [(40, ""), (50, ""), (51, "26,163 tokens/s"), (200, "both")])
+def test_what_stands_last_below_is_there_whole_or_not_at_all(width, whole):
+    line = a_line()
+    line.below, line.below_if_whole = (
+        "loss 4.321  20 phones (26 invited)",
+        ("", "26,163 tokens/s", "2026-01-05T00:00:17Z"),
+    )
+    _, second = drawn(line, width)
+    parts = {"": "", "both": "  26,163 tokens/s  2026-01-05T00:00:17Z"}
+    assert second == line.below + parts.get(whole, f"  {whole}")
+
+
 def test_the_bar_is_as_full_as_the_work_is_done():
     line = a_line()
     for line.done in (0, 25, 50, 100, 130):
@@ -79,8 +91,12 @@ def test_what_is_left_never_grows_while_a_unit_is_under_way(monkeypatch):
             if done > converting.done:
                 converting.reached(done)
             after.append(shown.line().after)
-    assert after[:3] == ["0%  0:00:03", "25%  0:00:15 left", "25%  0:00:12 left"]
-    assert after[3:] == ["25%  0:00:01 left", "25%  0:00:40", "100%  0:00:41"]  # what has passed, where it took longer
+    assert after[:3] == ["0%  0:00:03 so far", "25%  0:00:15 left", "25%  0:00:12 left"]
+    assert after[3:] == [
+        "25%  0:00:01 left",
+        "25%  0:00:40 so far",
+        "100%  0:00:41 so far",
+    ]  # what has passed, where it took longer
 
 
 def test_in_a_pipe_what_is_done_within_a_step_speaks_only_if_it_lasts(monkeypatch):

@@ -9,6 +9,7 @@ from simulation.studies.comparing.reading import SEED, ComparedRun
 from typefleet.errors import ConfigError, expected
 
 BY_RUN = "run"  # instead of settings: every run is a group
+AFTER_THE_ROUNDS = "evaluation.central"  # what it asks for begins when a run's figures are there, and changes none
 _ENGINE = ("engine.", "output_dir", "data.cache_dir")
 
 
@@ -50,8 +51,8 @@ def group_runs(runs: Sequence[ComparedRun], by: Sequence[str] = ()) -> list[RunG
 
     Args:
         runs: each of another folder.
-        by: settings by dotted name: runs with the same values are one group. By default all but the seed. `run`: every
-            run by itself.
+        by: settings by dotted name: runs with the same values are one group. By default all but the seed, and
+            whether the same is trained in one place afterwards. `run`: every run by itself.
 
     Raises:
         ConfigError: a name is no setting that changes results, or a group has the same run twice.
@@ -62,7 +63,7 @@ def group_runs(runs: Sequence[ComparedRun], by: Sequence[str] = ()) -> list[RunG
     known = list(dict.fromkeys(name for run in runs for name in run.settings))
     for name in names:
         _require_setting(name, known)
-    keys = names or [name for name in known if name != SEED]
+    keys = names or [name for name in known if name not in (SEED, AFTER_THE_ROUNDS)]
     members: dict[tuple[Any, ...], list[ComparedRun]] = {}
     for run in runs:
         members.setdefault(tuple(run.settings.get(name) for name in keys), []).append(run)
@@ -90,11 +91,20 @@ def _require_different(group: Sequence[ComparedRun]) -> None:
     """Two runs of the same settings and seed say one thing twice: no interval may count them as two."""
     for number, run in enumerate(group):
         for other in group[:number]:
-            if run.settings == other.settings:
+            if not _differing(run, other) - {AFTER_THE_ROUNDS}:
                 kernels = (other.summary.kernel, run.summary.kernel)
-                but = "" if kernels[0] == kernels[1] else f" but for the kernel ({' and '.join(map(str, kernels))})"
+                buts = sorted(_differing(run, other))
+                if kernels[0] != kernels[1]:
+                    buts.append(f"the kernel ({' and '.join(map(str, kernels))})")
+                but = f" but for {' and '.join(buts)}" if buts else ""
                 found = f"{other.folder} and {run.folder} with the same{but}; give one, or --by {BY_RUN}"
                 raise ConfigError(expected("RUN", "runs that differ in a setting or the seed", found))
+
+
+def _differing(run: ComparedRun, other: ComparedRun) -> set[str]:
+    """The settings in which two runs differ."""
+    names = run.settings.keys() | other.settings.keys()
+    return {name for name in names if run.settings.get(name) != other.settings.get(name)}
 
 
 def _labels(names: Sequence[str], keys: Sequence[tuple[Any, ...]], everything: bool) -> list[str]:
@@ -159,7 +169,7 @@ def warnings_of(groups: Sequence[RunGroup], by: Sequence[str]) -> list[str]:
     """What keeps a difference between groups from being that of the settings asked for."""
     found = []
     grouped_by = {name.strip().replace("-", "_") for name in by}
-    rows = settings_that_differ(groups)
+    rows = [row for row in settings_that_differ(groups) if row.name != AFTER_THE_ROUNDS]
     if grouped_by and grouped_by != {BY_RUN}:
         also = [r.name for r in rows if r.name not in grouped_by and _differs(set(g.values_of(r.name)) for g in groups)]
         if also:

@@ -20,12 +20,12 @@ from client_model.metrics.intervals import (
 )
 from client_model.metrics.keyboard_metrics import OOV_RATE, PERPLEXITY, num_tokens, word_positions
 from client_model.metrics.metric import Metric
-from simulation.studies.comparing.groups import RunGroup
+from simulation.studies.comparing.groups import AFTER_THE_ROUNDS, RunGroup
 from simulation.studies.comparing.reading import SEED, ComparedRun
 from typefleet.errors import ConfigError
 
 _SAME_PEOPLE = ("data.", "evaluation.")  # sections that decide who is held out and what is read of them
-_NOT_WHO = ("evaluation.every_rounds", "evaluation.metrics")
+_NOT_WHO = ("evaluation.every_rounds", "evaluation.metrics", AFTER_THE_ROUNDS)
 # Names of the counts that only the text decides.
 _LENGTHS = {
     name

@@ -203,8 +203,8 @@ def _differences_table(found: RunComparison) -> ReportTable:
         hows.setdefault(what, []).append(found.groups[i].label)
     notes = [f"{what}{f' ({chr(59).join(labels)})' if len(hows) > 1 else ''}." for what, labels in hows.items()]
     notes.append(
-        "± half of the 95 % interval. Where it holds 0, no difference is shown; of 20 differences that do not exist, "
-        "it leaves 0 out of one."
+        "± half of the 95 % interval. Where it holds 0, no difference is shown; where there is no difference, one "
+        "interval in 20 leaves 0 out all the same."
     )
     headings = ["group", *(_difference_heading(found.metrics[i]) for i in columns)]
     return ReportTable(f"Difference to {found.groups[found.reference].label}", headings, rows, notes)

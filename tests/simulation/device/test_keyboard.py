@@ -53,6 +53,21 @@ def test_words_that_were_suggested_are_counted(keyboard):
     assert said.getvalue().splitlines()[-1] == "3 words: 1 were the first suggestion, 2 (67%) among the three"
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_on_a_terminal_lines_end_between_words(keyboard, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    wide, narrow = io.StringIO(), Terminal()
+    for stream in (wide, narrow):
+        type_sentences(stream, keyboard, SENTENCES[:3])
+    lines = narrow.getvalue().splitlines()
+    assert max(map(len, lines)) <= 60 and narrow.getvalue().split() == wide.getvalue().split()
+    assert len(wide.getvalue().splitlines()) == 4 < len(lines)
+
+
 def test_sentences_come_from_the_command_line_from_a_file_or_are_built_in(tmp_path, monkeypatch):
     file = tmp_path / "sentences.txt"
     file.write_bytes("\ufeffsee you\r\n\n  on my way \n".encode())
@@ -65,6 +80,8 @@ def test_sentences_come_from_the_command_line_from_a_file_or_are_built_in(tmp_pa
         ConfigError, match=r"^--sentences: expected sentences to type, found the name of a file; --file reads one$"
     ):
         chosen_sentences([str(file)])
+    with pytest.raises(ConfigError, match=r"^--sentences: expected sentences to type, found none$"):
+        chosen_sentences(["", " "])
     with pytest.raises(ConfigError, match=r"^--file: expected only without --sentences"):
         chosen_sentences(["see you"], file)
 

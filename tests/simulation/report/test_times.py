@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from simulation.commands import report
 from simulation.report.facts import LeftOut
 from simulation.report.times import (
     NOT_KEPT,
@@ -48,7 +49,7 @@ def test_each_does_what_it_does_in_a_lane_of_its_own():
     # Numbers of what has room for one, and the meaning of colours that are there.
     assert {"1", "2", "3", "imports", "waits", "phones' work"} <= set(letters(drawing.svg))
     assert "prepares" not in letters(drawing.svg) and "TensorFlow" not in letters(drawing.svg)
-    assert "4" not in letters(drawing.svg)  # above a bar of 20 ms
+    assert "4" in letters(drawing.svg)  # above a bar of 20 ms, beside which nothing is
     assert "work begins after 2.0 s" in drawing.svg and "over after 4.0 s" in drawing.svg
     assert table.rows == [
         ["driver"],
@@ -126,8 +127,18 @@ def test_rounds_are_those_that_were_completed():
 
 def test_a_picture_by_itself_says_what_its_numbers_mean():
     alone, beside_a_table = drawing_of_start(SPANS, in_words=True), drawing_of_start(SPANS)
-    key = {"1 imports TensorFlow", "2 waits for a worker", "3 round 1", "4 starts Ray"}
-    assert key <= set(letters(alone.svg)) and not key & set(letters(beside_a_table.svg))
+    key, written = {"4 starts Ray"}, {"TensorFlow", "for a worker", "round 1"}
+    assert key | written | {"4"} <= set(letters(alone.svg)) and not key & set(letters(beside_a_table.svg))
+    listed = {text for text in letters(alone.svg) if re.match(r"\d+ ", text)}
+    assert listed == key and not {"1", "2", "3"} & set(letters(alone.svg))  # what is written above a bar is not listed
+
+
+def test_numbers_without_room_are_written_together_where_nothing_else_is():
+    short = [Span("driver", "prepare", f"part {i}", 1.5 + 0.01 * i, 1.51 + 0.01 * i, None) for i in range(3)]
+    spans = [SPANS[0], *short, SPANS[2]]
+    assert {"1", "2-4", "5"} <= set(letters(drawing_of_start(spans).svg))
+    crowded = [replace(SPANS[0], ended_s=1.4), *short, replace(SPANS[2], began_s=1.54, ended_s=1.9)]
+    assert "2-4" not in letters(drawing_of_start([*crowded, replace(SPANS[2], began_s=60.0, ended_s=90.0)]).svg)
 
 
 def test_no_other_kind_of_picture_is_written_under_its_name(tmp_path):
@@ -174,6 +185,16 @@ def test_a_start_can_be_a_file_of_its_own_with_a_ground_of_its_own(whole_run, tm
         write_start(whole_run, tmp_path / "none" / "start.svg")
 
 
+def test_a_timeline_that_is_refused_leaves_the_report_as_it_was(run_copy, tmp_path):
+    for path, why in (("none/start.svg", "a place that can be written"), ("start.png", "ends in")):
+        with pytest.raises(ConfigError, match=why):
+            report.main([str(run_copy), "--start-up", str(tmp_path / path)])
+    (run_copy / "rounds.jsonl").write_text("")
+    with pytest.raises(ConfigError, match=r"a run with --engine\.profile"):
+        report.main([str(run_copy), "--start-up", str(tmp_path / "start.svg")])
+    assert not (run_copy / "report.html").exists()
+
+
 def test_a_run_without_a_profile_has_no_start_to_draw(whole_run, tmp_path):
     (tmp_path / "rounds.jsonl").write_text("")
     with pytest.raises(ConfigError, match=r"a run with --engine\.profile"):
@@ -183,7 +204,7 @@ def test_a_run_without_a_profile_has_no_start_to_draw(whole_run, tmp_path):
 
 def test_the_picture_of_the_documentation_is_one():
     svg = (ROOT / "docs" / "start_up.svg").read_text(encoding="utf-8")
-    assert {"driver", "engine", "worker 1"} <= set(letters(svg)) and "prefers-color-scheme" in svg
+    assert {"driver", "engine", "worker 1", "worker 2"} <= set(letters(svg)) and "prefers-color-scheme" in svg
     assert any(re.fullmatch("1 imports .+", line) for line in letters(svg))  # the key: no table is beside it
 
 

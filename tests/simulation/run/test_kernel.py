@@ -130,7 +130,7 @@ def shown_and_spent(folder, *flags):
 def test_a_bound_counts_what_another_kernel_pays_for_again(tmp_path):
     plan = killed_after_a_round(tmp_path / "run")
     shown, spent, said = shown_and_spent(tmp_path / "run", "--engine.kernel", "tensorflow")
-    assert plan < spent <= shown
+    assert plan < spent <= shown and plan < shown - 0.01  # which is rounded up to two places
     assert "another kernel than before" in said and "releases after its checkpoint count again, where" in said
     assert "the plan alone has epsilon" in said
 
@@ -139,7 +139,7 @@ def test_a_bound_counts_what_another_kernel_pays_for_again(tmp_path):
 def test_a_bound_is_the_plans_where_the_same_kernel_goes_on(tmp_path):
     plan = killed_after_a_round(tmp_path / "run")
     shown, spent, said = shown_and_spent(tmp_path / "run")
-    assert spent <= plan <= shown < plan + 0.002 and "count again" not in said and "alone has" not in said
+    assert spent <= plan <= shown < plan + 0.01 and "count again" not in said and "alone has" not in said
 
 
 def killed_at(folder, number):
@@ -192,7 +192,7 @@ def test_a_bound_holds_for_a_checkpoint_that_names_no_kernel(tmp_path, monkeypat
     plan = killed_after_a_round(tmp_path / "run")
     monkeypatch.undo()
     shown, spent, said = shown_and_spent(tmp_path / "run")
-    assert spent <= plan < shown and "than an earlier version had" in said
+    assert spent <= plan < shown - 0.01 and "than an earlier version had" in said
 
 
 @native
@@ -200,7 +200,7 @@ def test_a_bound_holds_for_a_later_build_with_other_last_bits(tmp_path, monkeypa
     plan = killed_after_a_round(tmp_path / "run")
     monkeypatch.setitem(trainers._BITS, "native", 1_000)
     shown, spent, said = shown_and_spent(tmp_path / "run")
-    assert spent <= plan < shown and "with another build of it" in said
+    assert spent <= plan < shown - 0.01 and "with another build of it" in said
     assert {line["kernel_bits"] for line in RunDirectory(tmp_path / "run").read_rounds()} == {"1000"}
     assert RunDirectory(tmp_path / "run").read_summary().kernel_bits == "1000"
 

@@ -46,6 +46,36 @@ def test_a_pipe_gets_a_whole_line_a_round():
     assert "?" not in first and not first.endswith("left") and first == first.rstrip()
 
 
+def test_a_step_between_rounds_is_no_part_of_their_pace(monkeypatch):
+    now_s, stream = [0.0], io.StringIO()
+    monkeypatch.setattr("time.monotonic", lambda: now_s[0])
+    with RunProgress(stream, 12, 0) as progress:
+        for completed in (1, 2, 3):
+            now_s[0] += 1.0
+            progress.round_done(record(epsilon=8.0), completed, "")
+            with step("measuring what counting achieves", 2), step("within it"):
+                now_s[0] += 100.0 * (completed == 2)
+    lines = [line for line in stream.getvalue().splitlines() if line.startswith("round")]
+    assert [line.rpartition("  ")[2] for line in lines[1:]] == ["0:00:10 left", "0:00:09 left"]
+
+
+@pytest.mark.parametrize(("in_a_row", "told", "more"), [(1, 1, None), (2, 1, 1), (10, 2, None), (13, 2, 3)])
+@pytest.mark.parametrize("is_over", [False, True])
+def test_every_abandoned_round_is_told_or_counted(in_a_row, told, more, is_over):
+    stream = io.StringIO()
+    with RunProgress(stream, 100, 0) as progress:
+        for _ in range(in_a_row):
+            progress.round_done(record(abandoned="too few phones"), 0, "")
+        if not is_over:
+            progress.round_done(record(epsilon=8.0), 1, "")
+    lines = stream.getvalue().splitlines()
+    assert sum(line.startswith("attempt") for line in lines) == told
+    assert [line.strip() for line in lines if " more " in line] == (
+        [] if more is None else [f"and {more} more in a row"]
+    )
+    assert is_over or lines[-1].startswith("round ")
+
+
 def test_a_step_within_the_rounds_takes_the_line_s_place_and_gives_it_back():
     stream = Terminal()
     with RunProgress(stream, 100, 0) as progress:

@@ -15,7 +15,7 @@ from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.planning import make_privacy_plan
 from server_strategy.privacy.statement_noise import REPEATABLE
 from simulation.run.central import CentralTrained
-from simulation.run.report import _consent_rows, print_closing_table
+from simulation.run.report import _consent_rows, plan_lines, print_closing_table
 from tests.simulation.run.test_records import SUMMARY
 
 FOLDER = Path("runs") / "2026-11-29-135910"
@@ -77,6 +77,17 @@ def test_a_value_that_says_nothing_is_a_word_and_one_that_is_missing_says_why(mo
     assert "impression recall - (nothing to count, or no finite number)" in text
     nothing = printed(monkeypatch, summary=replace(SUMMARY, held_out=metric_table().nothing()))
     assert "nothing to count" not in nothing
+
+
+def test_the_plan_has_epsilon_to_as_many_places_as_the_table(monkeypatch):
+    plan = make_privacy_plan(CohortConfig(goal=5), PrivacyConfig(noise_multiplier=1.0), rounds=3, num_phones=40)
+    for said in (plan_lines(plan, 10, None), printed(monkeypatch)):
+        assert re.search(r"epsilon \d+\.\d\d at", said)
+
+
+def test_the_time_is_said_to_be_that_of_the_rounds(monkeypatch):
+    (line,) = (line for line in printed(monkeypatch, 120).splitlines() if line.startswith(" time "))
+    assert f"in {SUMMARY.wall_seconds:.0f} s of rounds" in line
 
 
 def test_consent_says_whose_it_is():

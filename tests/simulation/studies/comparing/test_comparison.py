@@ -76,6 +76,15 @@ def test_runs_of_different_kernels_are_told_apart(runs):
         compare_runs([folders[0], again])
 
 
+def test_training_in_one_place_afterwards_parts_no_runs(runs):
+    central = {"evaluation": {"central": True}}
+    first = runs("a", **central)
+    found = compare_runs([first, runs("b", seed=1)])
+    assert [group.label for group in found.groups] == ["all runs"] and found.warnings == ()
+    with pytest.raises(ConfigError, match=r"with the same but for evaluation\.central; give one, or --by run"):
+        compare_runs([first, runs("c")])
+
+
 def test_what_else_differs_between_and_within_groups_is_said(runs):
     folders = [
         runs("a", training={"learning_rate": 0.5}),
@@ -213,6 +222,7 @@ def test_without_a_seed_in_common_the_means_are_compared(runs):
         ({"evaluation": {"max_sequences": 30}}, "other settings of text or evaluation"),
         ({"people": 39}, "other phones held out"),
         ({"evaluation": {"every_rounds": 2}}, ""),
+        ({"evaluation": {"central": True}}, ""),
         ({"engine": {"workers": 2}}, ""),
     ],
 )
