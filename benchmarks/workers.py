@@ -35,7 +35,7 @@ class WorkersFlags:
 
     workers: Annotated[tuple[int, ...], at.Ge(1)] = (16, 64, 256)
     """How many there are, one measurement for each."""
-    hosts_per_worker: Annotated[int, at.Ge(1)] = 4
+    hosts_per_worker: Annotated[int, at.Ge(1)] = 1
     """Flower nodes of a worker."""
     messages_per_host: Annotated[int, at.Ge(1)] = 1
     """Messages of a node in a round."""

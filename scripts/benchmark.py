@@ -1,6 +1,6 @@
 """Measure the simulator against the machine's limit and against the textbook way, in one run.
 
-python scripts/benchmark.py --quick                   some five minutes
+python scripts/benchmark.py --quick                   some six minutes
 python scripts/benchmark.py                           half an hour; also 50 rounds, 5,000 phones, 10 million phones
 python scripts/benchmark.py --compare before.json     beside the figures of an earlier one
 """
