@@ -24,13 +24,13 @@ UNITS = {
 
 @dataclass(frozen=True)
 class Figure:
-    """Something measured, once in each repetition.
+    """Something measured, once or more in each repetition.
 
     Attributes:
         group: heading under which it stands.
         name: one of its own within the group.
         unit: one of the keys of `UNITS`.
-        values: one a repetition.
+        values: one a repetition, or one a round of it.
         target: what the median is to reach, if there is such a thing.
         less_is_better: so that the target is the most it may be.
         is_loaded: other work kept the machine busy, so it would do better by itself.

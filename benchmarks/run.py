@@ -156,7 +156,7 @@ class Benchmark:
         try:
             ends = [process.communicate(timeout=_TIMEOUT_S)[0].splitlines() for process in pair]
         finally:
-            for process in pair:  # that still runs because the other one failed
+            for process in pair:  # that still runs after a timeout or Ctrl-C
                 process.kill()
         if any(process.returncode for process in pair):
             raise BenchmarkError(expected("two kernels at once", "both to end well", "a failure of one"))

@@ -79,7 +79,7 @@ def chosen_kernel(wanted: WantedKernel, shape: ModelShape) -> Kernel:
 
     Args:
         wanted: `auto`: the native one where it is there, is fast, and has the cell in this size.
-        shape: of the model; how many words it has does not matter.
+        shape: of the model, of fewer than 2^24 words.
 
     Raises:
         ConfigError: the native one is asked for by name, and was not built, or does not have the cell in this size.
@@ -93,7 +93,7 @@ def chosen_kernel(wanted: WantedKernel, shape: ModelShape) -> Kernel:
         what = f"tensorflow for an embedding, or units, above {LARGEST:,}"
         raise ConfigError(expected("--engine.kernel", what, wanted))
     if wanted == NATIVE and not is_built():
-        what = "tensorflow on a machine without the native kernel, which pip builds where a C compiler is"
+        what = "tensorflow on a machine without the native kernel, which pip builds for each version, by a C compiler"
         raise ConfigError(expected("--engine.kernel", what, wanted))
     return wanted
 
@@ -136,7 +136,9 @@ def _of_one_phone(shape: ModelShape, max_gradient_norm: float, kernel: Kernel) -
                 "the native kernel, with which this run trains; --engine.kernel tensorflow goes on without it, and "
                 "pays again for what was released after the checkpoint"
             )
-            raise NoKernelError(expected("this machine", what, "none, which pip builds where a C compiler is"))
+            raise NoKernelError(
+                expected("this machine", what, "none of this version, which pip builds where a C compiler is")
+            )
         from client_model.learning.native.trainer import NativeTrainer
 
         return NativeTrainer(shape, max_gradient_norm)

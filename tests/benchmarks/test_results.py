@@ -286,12 +286,16 @@ def test_what_was_measured_in_the_same_turn_is_compared():
     found = found_of()
     pace = (1.0, 0.5, 0.25)  # of the machine, from turn to turn
     found["measured"]["two kernels"] = [{"tokens_per_s": 15_000 * p} for p in pace]
-    found["measured"]["kernel cifg"] = [kernel(1.0) | {"kernel_tokens_per_s": 8000 * p} for p in pace]
+    found["measured"]["kernel cifg"] = [kernel(p) | {"kernel_tokens_per_s": 8000 * p} for p in pace]
     found["measured"]["simulation cifg 2"] = [simulation([14_000.0 * p, 14_100.0 * p]) for p in pace]
     by_name = {f.name.strip(): f for f in Figures(found).all()}
     assert by_name["of twice one alone"].values == pytest.approx([15 / 16] * 3)
     assert by_name["cifg, 2: of two kernels at once"].values == pytest.approx([14 / 15, 14.1 / 15] * 3)
     assert by_name["cifg, 2: of kernels alone"].values == pytest.approx([14 / 16, 14.1 / 16] * 3)
+    assert by_name["cifg, 2: of products alone"].values == pytest.approx([14 / 25, 14.1 / 25] * 3)
+    assert by_name["cifg: of the limit of two cores"].values == pytest.approx([0.7, 0.705] * 3)
+    in_hosts = by_name["cifg, 2: phone in a host / alone"].values
+    assert in_hosts == pytest.approx([in_hosts[0] * p for p in pace for _ in range(48)])
 
 
 def test_a_file_whose_measurements_are_damaged_is_shown_by_its_own_figures(tmp_path):

@@ -6,7 +6,7 @@
  *
  * To add a cell: number it in sizes.h and in available.py, write a file like lstm.h, and name it in kinds.h. Where it
  * has weights that others have not, as peepholes would be, they come into weights.h, and from there into `step_rows`
- * and `cell_lanes`; layer.h then sets their gradients.
+ * and `cell_lanes`; layer.h then sets their gradients. INTERFACE goes up, in module.c and in available.py.
  *
  * U units, G gates.
  */
@@ -78,7 +78,7 @@ INLINE void put_gates(float *to, const vec gate[MOST_GATES], int gates, size_t u
     for (int g = 0; g < gates; g++) vput(to + (size_t)g * units, gate[g], left);
 }
 
-/* One pass over rows. All but these is constant where this is inlined, so that no call and no question is left. */
+/* One pass over rows. All arguments but these are constants where this is inlined: no call or branch on them is left. */
 INLINE void pass_over_rows(step_rows r, cell_traits of, int is_backward, cell_arithmetic *arithmetic)
 {
     const size_t units = (size_t)r.units, across = (size_t)of.gates * units;

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CIFG, GRU, LSTM, CELL_KINDS }; /* as trainer.py numbers them */
+enum { CIFG, GRU, LSTM, CELL_KINDS }; /* as available.py numbers them */
 enum { MOST_LAYERS = 8 };
 
 typedef struct {

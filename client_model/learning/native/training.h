@@ -108,7 +108,7 @@ FUNCTION size_t training_floats(model_sizes s, int tokens, int rows)
     return counted.used;
 }
 
-/* See kernel_functions. */
+/* See variant.h. */
 FUNCTION double train(model_sizes s, const float *received, float *update, packed_text text, sgd how, float *floats)
 {
     arena from = {.base = floats};
