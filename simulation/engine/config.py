@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt
 
 from client_model.config import WantedDevice, WantedKernel
 
@@ -42,9 +42,9 @@ class EngineConfig:
     """Most phones in one Flower message; by default the round is split evenly over hosts, one message each for phones
     that may be added up, or up to four where they would have more than 50,000 tokens, and none of more than about a
     thousand phones."""
-    hosts_per_worker: Annotated[int, Ge(1), Le(100)] = 1
+    hosts_per_worker: Annotated[int, Ge(1)] = 1
     """Flower nodes per worker; more gives smaller messages, which cost more, and even out the loads of workers that
-    differ in pace."""
+    differ in pace, 100 at most."""
     checkpoint_every_rounds: Annotated[int, Ge(1)] = 5
     """Completed rounds from one checkpoint to the next; the last round always has one."""
     keep_checkpoints: Annotated[KeepCheckpoints, Ge(1)] = 3
@@ -52,7 +52,7 @@ class EngineConfig:
     a phone can be forgotten without all rounds being played again (docs/forgetting.md); or "all"."""
     message_timeout_s: Annotated[float, Gt(0)] = 3600.0
     """A message without an answer is repeated after this many seconds for each that its worker may have in line, two a
-    host; so many seconds without any answer stop the run."""
+    host, if others are answered meanwhile; so many seconds without any answer stop the run."""
     profile: bool = False
     """Add to each line of rounds.jsonl where the round's time went."""
     export: bool = True

@@ -30,7 +30,7 @@ from simulation.engine.failures import EngineError, FailureWatch, flower_failed,
 from simulation.engine.fork_server import ForkServer, can_be_forked, import_early
 from simulation.engine.ray_folder import RayFolder
 from simulation.signals import is_ending, never_ends_by_itself
-from typefleet.errors import expected
+from typefleet.errors import ConfigError, expected
 
 if TYPE_CHECKING:
     from flwr.serverapp import Grid
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _POLL_S = 0.1
+_MOST_HOSTS = 100  # of a worker: Flower looks at each node
 _ASK_CLUSTER_S = 5.0  # between looks at whether it is alive; our own Ray's processes are looked at each time
 _GRACE_S = 10.0  # for Flower to end by itself
 _GRACE_OF_FAILED_S = 2.0  # for the same, when Ray has died: it may notice
@@ -81,9 +82,13 @@ class Engine:
 
         Raises:
             EngineError: there is no cluster to join.
+            ConfigError: a worker is to have more nodes than can be of use.
         """
         if self._began:
             return
+        if self.config.hosts_per_worker > _MOST_HOSTS:
+            found = self.config.hosts_per_worker
+            raise ConfigError(expected("--engine.hosts-per-worker", f"at most {_MOST_HOSTS}", found))
         if self.config.address is None and can_be_forked():
             self._forks = self._fork_first()
         with native_messages_aside(), quick_imports(), start_up.span("import", "Ray"):

@@ -117,8 +117,8 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> Itera
     Args:
         grid: that has the nodes.
         messages: at most one is sent to a node beside the one that it works on.
-        timeout_s: after which nobody waits for the next answer any more. A message without an answer is repeated when
-            its own life is over as many times as its worker may have messages in line.
+        timeout_s: after which nobody waits for the next answer any more. A message without an answer is repeated
+            once its life, times the messages that its worker may have in line, is over.
 
     Raises:
         EngineError: a message failed several times, or nothing was answered in time.

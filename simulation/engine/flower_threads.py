@@ -63,11 +63,12 @@ def first_called(names: MutableMapping[str, Any], ours: Mapping[str, Callable[..
         ours: by the name that it is called by first.
     """
     flowers = {name: of_flower(names, name) for name in ours}
-    names.update({name: _FirstCall(one, flowers[name]) for name, one in ours.items()})
+    put = {name: _FirstCall(one, flowers[name]) for name, one in ours.items()}
+    names.update(put)
     try:
         yield
-    finally:
-        names.update(flowers)
+    finally:  # another engine, which began later, may have put its own there
+        names.update({name: flowers[name] for name in ours if names.get(name) is put[name]})
 
 
 def of_flower(names: Mapping[str, Any], name: str) -> Any:

@@ -73,9 +73,15 @@ def run_summary(run: Run) -> Summary:
             noised=None if plan.phone_noise is None else plan.phone_noise.padded,
         ),
         consent=consent_summary(run.cohorts.fleet, run.cohorts.now_s, lines),
-        kernel=kernel_that_trains(run.prepared.task),
-        kernel_bits=bits_that_train(run.prepared.task),
+        **_trained_by(run),
     )
+
+
+def _trained_by(run: Run) -> dict[str, Any]:
+    """What trained the last round; a run that is over may be ended by another build than played it."""
+    own = {"kernel": kernel_that_trains(run.prepared.task), "kernel_bits": bits_that_train(run.prepared.task)}
+    played = run.directory.read_rounds() if run.finished else []
+    return {name: played[-1].get(name, None if name == "kernel_bits" else own[name]) for name in own} if played else own
 
 
 def _consent_so_far(run: Run) -> dict[str, Any] | None:

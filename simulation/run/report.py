@@ -38,13 +38,13 @@ def plan_lines(plan: PrivacyPlan, num_weights: int, most_rho: float | None) -> s
     )
     if rho != plan.zcdp_rho:
         text += (
-            "\n            releases on record that do not lead to its model, or are made again with other bits, are in "
-            f"it: the plan\n            alone has epsilon {Bound(plan.epsilon):.2f}"
+            "\n            releases on record, and sums that were learnt, that do not lead to its model or are made"
+            f"\n            again with other bits are in it: the plan alone has epsilon {Bound(plan.epsilon):.2f}"
         )
     if (words := plan.vocabulary) is not None:
         text += (
             f"\n            the vocabulary is part of it (alone epsilon {Bound(words.epsilon):.6g}): a word that some "
-            f"{words.phones_for_half:,} phones give{_here(plan, words.phones_for_half)} gets in half of the time"
+            f"{words.phones_for_half:,} phones give{_here(plan, words.phones_for_half)} is let in half of the time"
         )
     if plan.epsilon_budget is not None and epsilon > plan.epsilon_budget:
         text += f"\n            the run stops before the release that would take epsilon above {plan.epsilon_budget:g}"

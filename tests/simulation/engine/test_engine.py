@@ -16,6 +16,7 @@ from simulation.engine.exchange import exchange
 from simulation.engine.failures import EngineError, FailureWatch
 from simulation.engine.flower_on_ray import wait_for_nodes
 from tests.waiting import wait_until
+from typefleet.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +24,11 @@ def _logs_that_are_kept_go_with_the_test(monkeypatch):
     with tempfile.TemporaryDirectory(dir="/tmp") as short:  # short enough for sockets
         monkeypatch.setattr(tempfile, "tempdir", short)
         yield
+
+
+def test_more_nodes_than_can_be_of_use_are_refused_before_anything_starts():
+    with pytest.raises(ConfigError, match=r"^--engine.hosts-per-worker: expected at most 100, found 101$"):
+        Engine(EngineConfig(hosts_per_worker=101)).start()
 
 
 def below_this():

@@ -98,3 +98,18 @@ def test_the_first_call_is_ours_the_others_are_flowers_whatever_engine_lives_on(
             assert [names["name"](), names["name"](), of_first()] == ["second engine", "Flower", "Flower"]
         assert names["name"]() == "Flower"
     assert names == {"name": flowers}
+
+
+def test_an_engine_that_ends_before_a_later_one_leaves_what_that_one_put_there():
+    def flowers():
+        return "Flower"
+
+    names = {"name": flowers}
+    first = first_called(names, {"name": lambda: "first engine"})
+    second = first_called(names, {"name": lambda: "second engine"})
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert names["name"]() == "second engine"
+    second.__exit__(None, None, None)
+    assert names == {"name": flowers}

@@ -14,7 +14,7 @@ from client_model.learning.native.available import is_built
 from server_strategy.privacy.ledger_lines import read_ledger
 from simulation.flags import parse_simulate, read_config
 from simulation.parts import Parts
-from simulation.run import going_on
+from simulation.run import going_on, outcome
 from simulation.run.checkpoint import numbered
 from simulation.run.directory import RunDirectory
 from simulation.run.kernel import for_reading, kernels_of, with_kernel
@@ -203,6 +203,25 @@ def test_a_bound_holds_for_a_later_build_with_other_last_bits(tmp_path, monkeypa
     assert spent <= plan < shown - 0.01 and "with another build of it" in said
     assert {line["kernel_bits"] for line in RunDirectory(tmp_path / "run").read_rounds()} == {"1000"}
     assert RunDirectory(tmp_path / "run").read_summary().kernel_bits == "1000"
+
+
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ([{"kernel": "native", "kernel_bits": "0"}, {"kernel": "tensorflow", "kernel_bits": "7"}], ("tensorflow", "7")),
+        ([{"kernel": "tensorflow"}], ("tensorflow", None)),  # of a build that did not say
+        ([{}], ("native", None)),  # of one that had no other kernel to tell of
+        ([], ("native", trainers.bits_of("native"))),
+    ],
+)
+def test_a_summary_names_what_trained_and_not_what_ends_a_run_that_is_over(finished, lines, told):
+    task = SimpleNamespace(kernel="native", group=None)
+    run = SimpleNamespace(
+        finished=finished, prepared=SimpleNamespace(task=task), directory=SimpleNamespace(read_rounds=lambda: lines)
+    )
+    own = ("native", trainers.bits_of("native"))
+    assert tuple(outcome._trained_by(run).values()) == (told if finished else own)
 
 
 @pytest.mark.parametrize("kernel", ["native", "tensorflow"])
