@@ -78,7 +78,8 @@ INLINE void put_gates(float *to, const vec gate[MOST_GATES], int gates, size_t u
     for (int g = 0; g < gates; g++) vput(to + (size_t)g * units, gate[g], left);
 }
 
-/* One pass over rows. All arguments but these are constants where this is inlined: no call or branch on them is left. */
+/* One pass over rows. All arguments but the rows are constants where this is inlined, so that no call or branch on them
+ * is left. */
 INLINE void pass_over_rows(step_rows r, cell_traits of, int is_backward, cell_arithmetic *arithmetic)
 {
     const size_t units = (size_t)r.units, across = (size_t)of.gates * units;
