@@ -21,6 +21,7 @@ from ray.exceptions import RayError
 from simulation.engine.failures import EngineError
 from simulation.engine.flower_threads import first_called, known_engine, of_flower
 from simulation.engine.ray_start import own_that_died
+from simulation.engine.shared_weights import SharedWeights
 from typefleet.errors import expected
 
 IN_HAND = 2  # messages of a worker at a time
@@ -47,6 +48,7 @@ class WorkersOnRay(RayBackend):
     def build(self, app_fn: Callable[[], ClientApp]) -> None:
         """Start the workers."""
         super().build(app_fn)
+        self._weights = SharedWeights(app_fn)
         if self.pool is not None:
             self._in_hand = dict.fromkeys(self.pool.pool, 0)
 
@@ -65,7 +67,8 @@ class WorkersOnRay(RayBackend):
             self._in_hand[worker] += 1
         try:
             node = str(context.node_config["partition-id"])
-            _, answer, left = ray.get(worker.run.remote(self.app_fn, message, node, context))
+            app_fn, bare = self._weights.apart(message)
+            _, answer, left = ray.get(worker.run.remote(app_fn, bare, node, context))
             return answer, left
         except RayError:
             with self._lock:

@@ -44,6 +44,7 @@ def workers(monkeypatch):
     backend = WorkersOnRay.__new__(WorkersOnRay)
     backend._lock, backend.app_fn, found = threading.Lock(), None, [Worker() for _ in range(3)]
     backend._in_hand, backend._failed_s = dict.fromkeys(found, 0), {}
+    backend._weights = SimpleNamespace(apart=lambda message: (None, message))
     return backend, found
 
 

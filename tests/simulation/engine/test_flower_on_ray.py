@@ -10,10 +10,11 @@ from server_strategy.cohorts import UniformCohorts
 from server_strategy.config import CohortConfig
 from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.optimizers.config import ServerOptimizerConfig
+from server_strategy.plain_arrays import plain_record
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.noise_key import NoiseKey
 from simulation.engine import exchange as exchange_module
-from simulation.engine import flower_on_ray
+from simulation.engine import flower_on_ray, shared_weights
 from simulation.engine.config import EngineConfig
 from simulation.engine.engine import Engine
 from simulation.engine.exchange import exchange
@@ -81,10 +82,10 @@ def own_engine(own_server_app):
             yield engine
 
 
-def play(grid, misbehave="", rounds=4):
+def play(grid, misbehave="", rounds=4, arrays=None):
     """The same rounds on our engine; returns the weights."""
     wait_for_nodes(grid)
-    strategy, arrays = make_strategy(), start_arrays()
+    strategy, arrays = make_strategy(), arrays or start_arrays()
     config = ConfigRecord({"misbehave": misbehave})
     for r in range(1, rounds + 1):
         replies = list(exchange(grid, strategy.configure_train(r, arrays, config, grid), 60.0))
@@ -99,6 +100,15 @@ def test_a_host_that_fails_or_dies_leaves_no_mark(own_server_app, own_engine, tm
     found = own_engine.run(lambda grid: play(grid, f"{fault} {flag}" if fault else ""))
     assert flag.exists() == (not fault)  # the fault did happen
     np.testing.assert_array_equal(found, weights(own_server_app["arrays"]))
+
+
+@pytest.mark.parametrize("fault", ["", "die"])
+def test_weights_that_all_messages_share_are_those_that_each_would_have(own_engine, tmp_path, monkeypatch, fault):
+    flag, large = tmp_path / "flag", plain_record({"w": np.zeros((150, 200), np.float32)})
+    flag.touch()
+    found = own_engine.run(lambda grid: play(grid, f"{fault} {flag}" if fault else "", arrays=large))
+    monkeypatch.setattr(shared_weights, "_FROM_BYTES", 10**9)  # each message has its own
+    np.testing.assert_array_equal(found, own_engine.run(lambda grid: play(grid, arrays=large)))
 
 
 def test_a_host_that_never_works_stops_the_run_with_its_reason(own_engine, monkeypatch):
