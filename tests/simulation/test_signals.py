@@ -53,7 +53,7 @@ def behind_the_door(body):  # as `run_door` does, which takes longer to import
             signals.was_interrupted()
             return signals.left_with(signals.INTERRUPTED)
 
-slow = PutAwaySlowly() if {slow_end} else None
+sys.slow = PutAwaySlowly() if {slow_end} else None  # which Python puts away whatever the collector does
 sys.exit(behind_the_door(lambda: {body}))
 """
 
