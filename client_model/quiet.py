@@ -111,6 +111,16 @@ def quick_imports() -> Iterator[None]:
 
 
 @contextmanager
+def only_new_objects_collected() -> Iterator[None]:
+    """Within, collections of garbage leave alone what there was before: for code that asks for many of them."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+@contextmanager
 def without_tensorflow() -> Iterator[None]:
     """Within, TensorFlow counts as not installed, for libraries that import it along where it is.
 

@@ -32,14 +32,19 @@ class _Followers:
     left: NDArray[np.float64]  # [H], 1 - k
 
     def mix(self, scores: NDArray[np.float64], histories: NDArray[np.int64]) -> None:
-        """Turn scores of shorter histories, [n, V], into those of these, [n], in place; an unseen one changes none."""
+        """Turn scores of shorter histories, [n, V], into those of these, [n], in place; an unseen one changes none.
+
+        The scores lie row by row without a gap.
+        """
         place = np.minimum(np.searchsorted(self.histories, histories), len(self.histories) - 1)  # [n]
-        rows = np.flatnonzero(self.histories[place] == histories)
+        seen = self.histories[place] == histories  # [n]
+        scores *= np.where(seen, self.left[place], 1.0)[:, None]  # all rows: some of them would be copied out and in
+        rows = np.flatnonzero(seen)
         place = place[rows]
-        scores[rows] *= self.left[place][:, None]
         sizes = self.begins[place + 1] - self.begins[place]  # [rows]
         entry = np.arange(sizes.sum()) + np.repeat(self.begins[place] - np.cumsum(sizes) + sizes, sizes)
-        scores[np.repeat(rows, sizes), self.words[entry]] += self.shares[entry]
+        to = np.repeat(rows * scores.shape[1], sizes) + self.words[entry]
+        scores.reshape(-1)[to] += self.shares[entry]
 
 
 class WittenBell:
@@ -80,9 +85,15 @@ class WittenBell:
     def after_two(self, before: NDArray[np.integer[Any]], last: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
         """P(w | before last): float64 [n, V] for two int [n]."""
         scores = self.after_one(last)
+        self.also_after(scores, before, last)
+        return scores
+
+    def also_after(
+        self, scores: NDArray[np.float64], before: NDArray[np.integer[Any]], last: NDArray[np.integer[Any]]
+    ) -> None:
+        """Turn P(w | last), [n, V], as `after_one` gave it, into P(w | before last), in place."""
         if len(self._after_two.histories):
             self._after_two.mix(scores, self._pair(before, last))
-        return scores
 
 
 def _followers(history: NDArray[np.int64], word: NDArray[np.integer[Any]], size: int) -> _Followers:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
+from scipy.linalg.blas import dsyr
 
 from client_model.keyed_random import generator
 from client_model.learning.cells.base import NumpyReference, Vectors
@@ -36,25 +37,33 @@ _SMALL_SHARE = 1 / 25  # of all weights; a matrix that has no more is kept in 16
 
 
 @dataclass
-class _Product:
+class Product:
     """A product of the model: its weights as the converter stores them, and the second moments of what comes in."""
 
     rows: NDArray[np.float32]  # [outputs, inputs]
-    moments: NDArray[np.float64] = field(init=False)  # [inputs, inputs], summed
+    _sums: NDArray[np.float64] = field(init=False)  # [inputs, inputs], of which the lower triangle counts
 
     def __post_init__(self) -> None:
-        self.moments = np.zeros((self.rows.shape[1],) * 2)
+        self._sums = np.zeros((self.rows.shape[1],) * 2, order="F")
 
     def read(self, inputs: NDArray[Any]) -> None:
-        """Take in what came in: [..., inputs]."""
+        """Take in what came in: float32 [..., inputs]."""
         seen = inputs.reshape(-1, self.rows.shape[1]).astype(np.float64)
-        self.moments += seen.T @ seen
+        if len(seen) == 1:  # in place; a product of two float32 is exact, so the bits are those of `seen.T @ seen`
+            self._sums = dsyr(1.0, seen[0], lower=1, a=self._sums, overwrite_a=True)
+        else:
+            self._sums += seen.T @ seen
+
+    @property
+    def moments(self) -> NDArray[np.float64]:
+        """[inputs, inputs], summed over what came in."""
+        return np.tril(self._sums) + np.tril(self._sums, -1).T
 
 
 class _Watched(np.ndarray[Any, Any]):
     """A weight that tells its product what it is multiplied with: `inputs @ weight`."""
 
-    product: _Product | None
+    product: Product | None
 
     def __array_finalize__(self, of: object) -> None:
         self.product = None  # of a part of the weight nothing is known
@@ -81,7 +90,7 @@ def with_compensated_rounding(file: bytes, shape: ModelShape, weights: Weights) 
         return file
     products = _products(shape, shape.cell, dict(zip(shape.weight_shapes(), weights, strict=True)))
     model = unpack_model(file)
-    found: list[tuple[schema.TensorT, _Product]] = []
+    found: list[tuple[schema.TensorT, Product]] = []
     for tensor in _tables(model):
         if (product := _product_of(model, tensor, products)) is not None:
             found.append((tensor, product))
@@ -101,7 +110,7 @@ def _tables(model: schema.ModelT) -> Iterator[schema.TensorT]:
                 yield tensor
 
 
-def _product_of(model: schema.ModelT, tensor: schema.TensorT, products: list[_Product]) -> _Product | None:
+def _product_of(model: schema.ModelT, tensor: schema.TensorT, products: list[Product]) -> Product | None:
     """The product whose weights a tensor holds, if anything came into it."""
     values, step = dequantised(model, tensor)
     for product in products:
@@ -111,13 +120,13 @@ def _product_of(model: schema.ModelT, tensor: schema.TensorT, products: list[_Pr
     return None
 
 
-def _round_anew(model: schema.ModelT, tensor: schema.TensorT, product: _Product) -> None:
+def _round_anew(model: schema.ModelT, tensor: schema.TensorT, product: Product) -> None:
     _, step = dequantised(model, tensor)
     rounded = compensated(product.rows, step, product.moments)
     model.buffers[tensor.buffer].data = rounded.reshape(-1).view(np.uint8)
 
 
-def _keep_in_16_bits(model: schema.ModelT, tensor: schema.TensorT, product: _Product) -> None:
+def _keep_in_16_bits(model: schema.ModelT, tensor: schema.TensorT, product: Product) -> None:
     tensor.type, tensor.quantization = schema.TensorType.FLOAT16, None
     model.buffers[tensor.buffer].data = product.rows.astype(np.float16).reshape(-1).view(np.uint8)
 
@@ -144,15 +153,15 @@ def compensated(rows: NDArray[np.float32], step: NDArray[np.float32], moments: N
     return rounded
 
 
-def _products(shape: ModelShape, cell: NumpyReference, named: dict[str, NDArray[np.float32]]) -> list[_Product]:
+def _products(shape: ModelShape, cell: NumpyReference, named: dict[str, NDArray[np.float32]]) -> list[Product]:
     """The products with the table and with each of the cell's matrices."""
-    table = _Product(named["embedding"])
+    table = Product(named["embedding"])
     watched: dict[str, NDArray[np.float32]] = {}
     products = [table]
     for name, weight in cell_weights(named).items():
         watched[name] = weight
         if weight.ndim == 2:
-            products.append(_Product(np.ascontiguousarray(weight.T)))
+            products.append(Product(np.ascontiguousarray(weight.T)))
             view = weight.view(_Watched)
             view.product = products[-1]
             watched[name] = view

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from client_model.learning.language_model import ModelShape, Weights, flatten, unflatten
 from client_model.learning.trainers import make_trainer
-from client_model.metrics.keystrokes import SUGGESTIONS, KeystrokeTable, keystroke_table
+from client_model.metrics.keystrokes import KeystrokeTable, keystroke_table, shown_first
 from client_model.metrics.scored_tokens import scored_message
 from client_model.metrics.table import MetricTable, metric_table, sum_counts
 from client_model.text.batches import PackedBatches, pack
-from client_model.text.vocabulary import EOS, FIRST_WORD, OOV, Vocabulary
+from client_model.text.vocabulary import EOS, OOV, Vocabulary
 from client_model.tflite import file_probe
 from client_model.tflite.interpreter import FileSteps, open_interpreter
 from client_model.tflite.keyboard_modules import TRAINING_BATCH
@@ -106,8 +106,7 @@ def reference_suggestions(shape: ModelShape, weights: Weights, text: CheckText) 
     model, shown, counts = ReferenceModel(shape, weights), [], []
     for inputs, (_, targets) in zip(text.inputs, text.messages, strict=True):
         logits = model.logits(inputs)
-        order = np.argsort(-logits[:, FIRST_WORD:], axis=1, kind="stable")
-        shown.append(order[:, :SUGGESTIONS] + FIRST_WORD)
+        shown.append(shown_first(logits))
         counts.append(text.metrics.count(scored_message(text.table, logits, targets)))
     values = text.metrics.values(sum_counts(counts))
     return Suggested(np.concatenate(shown), np.array([ids[-1, 0] for ids in shown]), values)

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError  # has no public name
+from threadpoolctl import threadpool_limits
 
 from client_model.learning.cells.base import Cell
 from client_model.learning.language_model import ModelShape, Weights, flatten, initial_weights, weights_sha256
@@ -197,10 +198,11 @@ def export_model(
     """
     if not text.messages:
         raise ExportError(expected("held-out text", "messages to check the files on", "none"))
-    files = convert(shape, weights, kinds, max_gradient_norm)
+    with threadpool_limits(1, user_api="blas"):  # products of one row, for which a second thread is only waited for
+        files = convert(shape, weights, kinds, max_gradient_norm)
+        reference = reference_suggestions(shape, weights, text)
     if inside is not None:
         files = {kind: with_metadata(file, *inside) for kind, file in files.items()}
-    reference = reference_suggestions(shape, weights, text)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as draft:
         exported = []
         for kind, file in each("checking the files for phones", files.items(), len(files)):

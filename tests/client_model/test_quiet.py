@@ -1,11 +1,13 @@
 """What native code says is set aside, and shown after all if it failed; what Python says is shown at once."""
 
+import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
 
-from client_model.quiet import without_tensorflow
+from client_model.quiet import only_new_objects_collected, without_tensorflow
 
 SAYS = """
 import os, sys
@@ -48,3 +50,21 @@ def test_tensorflow_can_count_as_not_installed_for_a_while(monkeypatch):
     with without_tensorflow():
         assert sys.modules["tensorflow"] is sys
     assert sys.modules["tensorflow"] is sys
+
+
+class Cycle:
+    def __init__(self):
+        self.own = self
+
+
+def test_garbage_that_was_there_before_waits_and_new_one_is_collected():
+    old = Cycle()
+    seen_old = weakref.ref(old)
+    with only_new_objects_collected():
+        new = Cycle()
+        seen_new = weakref.ref(new)
+        del old, new
+        gc.collect()
+        assert seen_old() is not None and seen_new() is None
+    gc.collect()
+    assert seen_old() is None

@@ -53,7 +53,7 @@ def behind_the_door(body):  # as `run_door` does, which takes longer to import
             signals.was_interrupted()
             return signals.left_with(signals.INTERRUPTED)
 
-slow = PutAwaySlowly() if {slow_end} else None
+sys.slow = PutAwaySlowly() if {slow_end} else None  # which Python puts away whatever the collector does
 sys.exit(behind_the_door(lambda: {body}))
 """
 
@@ -202,3 +202,12 @@ def test_every_script_is_quiet_about_signals_from_its_first_line_on(path):
     ours = ("simulation", "client_model", "server_strategy", "typefleet", "benchmarks")
     lines = [line.split()[1] for line in path.read_text().splitlines() if line.startswith(("import ", "from "))]
     assert next(name for name in lines if name.startswith(ours)) == "simulation.early_signals"
+
+
+def test_python_goes_through_no_objects_when_a_command_has_ended():
+    says = "print(gc.get_freeze_count() > 1000)"  # what is registered first is called last
+    code = f"import atexit, gc, sys; from simulation.signals import left_with; atexit.register(lambda: {says}); "
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}sys.exit(left_with(3))"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (3, "True\n")

@@ -7,6 +7,7 @@ from client_model.metrics.keystrokes import (
     keystroke_table,
     letters_of,
     ranks,
+    shown_first,
     typing_cost,
     word_keystrokes,
 )
@@ -42,6 +43,15 @@ def test_every_word_costs_what_typing_it_by_hand_costs(words, data):
     for i, row in enumerate(likely):
         assert rank[i] == sorted(range(len(words)), key=lambda j: (-row[j], j)).index(i)
         assert found[i] == keystrokes_by_hand(words, row, i)
+
+
+@given(st.lists(st.lists(st.integers(-2, 2).map(float), min_size=5, max_size=5), min_size=1, max_size=4))
+def test_the_three_likeliest_words_are_those_of_a_stable_sort(rows):
+    logits = np.concatenate([np.full((len(rows), FIRST_WORD), 9.0), rows], axis=1).astype(np.float32)
+    before = logits.copy()
+    sorted_ids = np.argsort(-logits[:, FIRST_WORD:], axis=1, kind="stable") + FIRST_WORD
+    np.testing.assert_array_equal(shown_first(logits), sorted_ids[:, :SUGGESTIONS])
+    np.testing.assert_array_equal(logits, before)
 
 
 def test_letters_are_what_a_person_counts():

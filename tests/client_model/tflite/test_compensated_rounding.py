@@ -7,7 +7,7 @@ from ai_edge_litert import schema_py_generated as schema
 from client_model.config import ModelConfig
 from client_model.learning.cells.door import CELLS
 from client_model.learning.language_model import initial_weights, model_shape
-from client_model.tflite.compensated_rounding import compensated, with_compensated_rounding
+from client_model.tflite.compensated_rounding import Product, compensated, with_compensated_rounding
 from client_model.tflite.export_tflite import convert
 from client_model.tflite.flatbuffer_model import unpack_model
 from client_model.tflite.interpreter import FileSteps, open_interpreter
@@ -41,6 +41,19 @@ def test_no_number_leaves_its_range_and_an_empty_row_stays_empty():
     rows[3], step[3] = 0.0, 0.0
     found = compensated(rows, step, seen.T @ seen)
     assert np.abs(found.astype(int)).max() <= 127 and not found[3].any()
+
+
+@pytest.mark.parametrize("together", [1, 3])
+def test_moments_have_the_bits_of_one_sum_after_another(together):
+    product, rng = Product(np.zeros((2, 70), np.float32)), np.random.default_rng(together)
+    moments = np.zeros((70, 70))
+    for _ in range(40):
+        inputs = (rng.normal(size=(together, 70)) * 10.0 ** rng.integers(-6, 6, 70)).astype(np.float32)
+        inputs[0, rng.integers(70)] = 0.0
+        product.read(inputs)
+        exact = inputs.astype(np.float64)
+        moments += exact.T @ exact
+    np.testing.assert_array_equal(product.moments, moments)
 
 
 @pytest.fixture(scope="module")
