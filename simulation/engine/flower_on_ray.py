@@ -157,7 +157,7 @@ class EngineGrid(Grid):
         """Send messages; gives an id for each."""
         messages = list(messages)
         pushed = self._now().push_messages(messages)
-        self._post.pushed(dict.fromkeys(message.metadata.dst_node_id for message in messages))
+        self._post.pushed(messages)
         return pushed
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
