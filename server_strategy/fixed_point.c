@@ -110,12 +110,20 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* Raised here and in update_sum.py with every change of what a function is given or of what that means. So a module
+ * that was built before the change is never used after it. */
+enum { INTERFACE = 1 };
+
+static int add_constants(PyObject *module) { return PyModule_AddIntConstant(module, "INTERFACE", INTERFACE); }
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)add_constants}, {0, NULL}};
+
 static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, .m_name = "fixed_point", .m_doc = "Squares and fixed-point sums of updates.", .m_size = -1,
+    PyModuleDef_HEAD_INIT,
+    .m_name = "fixed_point",
+    .m_doc = "Squares and fixed-point sums of updates.",
     .m_methods = functions,
+    .m_slots = slots,
 };
 
-PyMODINIT_FUNC PyInit_fixed_point(void)
-{
-    return PyModule_Create(&definition);
-}
+PyMODINIT_FUNC PyInit_fixed_point(void) { return PyModuleDef_Init(&definition); }

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+INTERFACE: int  # see `update_sum.is_built`
+
 def add_squares(lanes: NDArray[np.float64], update: NDArray[np.float32], /) -> None:
     """Add the square of coordinate i, in float64, to lane i modulo the number of lanes, in the order of the update.
 

@@ -39,6 +39,7 @@ try:
 except ImportError:  # installed without a compiler
     _native = None  # type: ignore[assignment]
 
+INTERFACE = 1  # of fixed_point.c, which says when it is raised
 FRACTION_BITS = 40
 MAX_PHONES = 2**22  # |sum| <= 2^22 * 2^40, well inside int64
 MAX_WEIGHTS = 2**26
@@ -160,8 +161,13 @@ def _add_squares(lanes: NDArray[np.float64], update: NDArray[np.floating[Any]]) 
     lanes[: len(rest)] += rest * rest
 
 
+def is_built() -> bool:
+    """Whether `fixed_point` was built when Typefleet was installed, and not from an earlier state of a checkout."""
+    return bool(getattr(_native, "INTERFACE", None) == INTERFACE)
+
+
 def _is_for_c(update: NDArray[np.floating[Any]]) -> bool:
-    return _native is not None and update.dtype == np.float32 and update.flags.c_contiguous and update.flags.aligned
+    return is_built() and update.dtype == np.float32 and update.flags.c_contiguous and update.flags.aligned
 
 
 def to_float(values: NDArray[np.int64], clip_norm: float) -> NDArray[np.float64]:

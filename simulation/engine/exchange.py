@@ -1,9 +1,11 @@
 """Send messages to the hosts and collect a good answer to each, as it comes, whatever fails in between.
 
 A phone's training depends only on (seed, round, phone), so a repeated message gives the same answer
-and a fault of the machine leaves no mark on the result. Two kinds of failure are told apart:
+and a fault of the machine leaves no mark on the result. Three kinds of failure are told apart:
 
 * the host's own code raised: repeated a few times, in case the cause passes (memory, a file system);
+* nothing is heard of a message for long while another worker has nothing to do: that one gets it as well, like a backup
+  task of MapReduce (Dean and Ghemawat, OSDI 2004, section 3.6), and only the answer that comes first is given;
 * the worker is gone: Ray starts another one; if that does not help, its machine is gone too, and the
   engine is started again on those that are left. A SuperNode that is gone is not started by anybody: its
   messages go to the others, or wait until one is there.
@@ -14,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from flwr.app import Message
 from flwr.serverapp import Grid
@@ -32,6 +35,7 @@ _LONGEST_POLL_S = 0.2
 _RESTARTS = 3  # of the engine, for one set of messages
 _NO_NODE_PAUSE_S = 1.0  # before it is looked again whether a node is there
 _OF_NO_USE = (NodeTextError.__name__, NoKernelError.__name__, DeviceError.__name__)  # what a node refuses each time
+_GIVEN_TO_ANOTHER = 0.5  # of the time that nobody waits beyond: then who has nothing to do gets a message as well
 _UNDER_WAY = 2  # messages of a node: the one that it works on, and the next
 _RAISED_BY_RAY = "RayTaskError"  # what Ray wraps around whatever the host's code raised
 _RAISED = re.compile(r"<class '([^']+)'>:<'(.*?)(?:'>)?$", re.DOTALL)  # how Flower passes on an exception
@@ -44,7 +48,15 @@ class _Task:
     message: Message
     attempts: int = 0
     repeat_at: float = 0.0
-    node: int = 0  # that it was sent to last
+    is_with_two: bool = False  # workers, since the first of them does not answer
+
+
+class _Sent(NamedTuple):
+    """A copy of a message, which is under way."""
+
+    task: _Task
+    node: int
+    at_s: float  # by the monotonic clock
 
 
 class _Line:
@@ -74,7 +86,7 @@ class _Line:
             self._join(task)
         return self.begins_at <= now and bool(self._of_node)
 
-    def taken(self, has: dict[int, int]) -> list[_Task]:
+    def taken(self, has: dict[int, int]) -> list[tuple[_Task, int]]:
         """Those that nodes have room for, each with its node; a node that is gone hands its own on.
 
         Args:
@@ -89,16 +101,16 @@ class _Line:
                     return taken
         return taken
 
-    def _first_of(self, line: int, node: int, has: dict[int, int], at_most: int = _UNDER_WAY) -> list[_Task]:
+    def _first_of(
+        self, line: int, node: int, has: dict[int, int], at_most: int = _UNDER_WAY
+    ) -> list[tuple[_Task, int]]:
         """As many of a line as a node has room for."""
-        first: list[_Task] = []
+        first: list[tuple[_Task, int]] = []
         while line in self._of_node and has[node] < _UNDER_WAY and len(first) < at_most:
-            task = self._of_node[line].popleft()
+            first.append((self._of_node[line].popleft(), node))
             if not self._of_node[line]:
                 del self._of_node[line]
-            task.node = node
             has[node] += 1
-            first.append(task)
         return first
 
     def _join(self, task: _Task) -> None:
@@ -110,31 +122,35 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> Itera
 
     Nothing is sent before the first answer is asked for. Whoever takes the answers works while others are on their way.
     A node has two messages at a time, so that neither the driver's memory nor Flower's looking for messages grows with
-    the number of them; an answer that was given is let go of. Nobody pulls the late answer to a message that was
-    repeated. Whoever stops taking answers midway leaves at most two messages a node behind, and the next exchange waits
-    until the nodes are through with them.
+    the number of them; an answer that was given is let go of. Each message has one answer, whatever comes of its other
+    copies: those are not pulled, or are let go of. Whoever stops taking answers midway leaves at most two messages a
+    node behind, and the next exchange waits until the nodes are through with them.
 
     Args:
         grid: that has the nodes.
         messages: at most one is sent to a node beside the one that it works on.
         timeout_s: after which nobody waits for the next answer any more. A message without an answer is repeated
-            once its life, times the messages that its worker may have in line, is over.
+            once its life, times the messages that its worker may have in line, is over. A worker of the engine that
+            has nothing to do gets it as well after half of this time.
 
     Raises:
         EngineError: a message failed several times, or nothing was answered in time.
     """
     unsent = _Line(map(_Task, messages))
-    waiting: dict[str, _Task] = {}
+    waiting: dict[str, _Sent] = {}
     stuck: list[_Task] = []  # their worker is gone and does not come back
     restarts = 0
     began = heard = time.monotonic()
     while unsent or waiting or stuck:
         _send(grid, unsent, waiting)
+        _give_to_another(grid, waiting, _GIVEN_TO_ANOTHER * timeout_s)
         came = deque(grid.pull_messages(list(waiting)))
         while came:  # a loop over them would keep them all
             reply = came.popleft()
-            task = waiting.pop(reply.metadata.reply_to_message_id)
-            if not reply.has_error():
+            task = _taken_out(reply, waiting)
+            if task is None:
+                pass
+            elif not reply.has_error():
                 yield reply
                 heard = time.monotonic()
             elif _is_of_no_use(reply):
@@ -153,7 +169,7 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> Itera
         check_engine(grid)
         now = time.monotonic()
         if now - heard > timeout_s:
-            missing = len(waiting) + len(unsent) + len(stuck)
+            missing = len({id(sent.task) for sent in waiting.values()}) + len(unsent) + len(stuck)
             raise EngineError(expected("the hosts", f"answers within {timeout_s:g} s", f"none to {missing} messages"))
         if stuck and not (unsent or waiting):  # what the other workers had in hand is safe
             grid.restart()  # type: ignore[attr-defined]
@@ -171,11 +187,8 @@ def _wait(grid: Grid, waited_s: float) -> None:
         time.sleep(min(max(POLL_S, waited_s / 100), _LONGEST_POLL_S))
 
 
-def _send(grid: Grid, unsent: _Line, waiting: dict[str, _Task]) -> None:
+def _send(grid: Grid, unsent: _Line, waiting: dict[str, _Sent]) -> None:
     """Send what is due to nodes that exist now and have few messages.
-
-    Flower accepts a message only once, so it is a copy that is sent. The life of one begins now, and a worker may have
-    all messages of its nodes to answer first: each may take as long as is given to one.
 
     Args:
         grid: that has the nodes.
@@ -189,20 +202,69 @@ def _send(grid: Grid, unsent: _Line, waiting: dict[str, _Task]) -> None:
     if not nodes:
         unsent.begins_at = now + _NO_NODE_PAUSE_S
         return
-    in_line = _UNDER_WAY * (grid.hosts_per_worker if isinstance(grid, EngineGrid) else 1)
-    has = dict.fromkeys(nodes, 0)
-    for task in waiting.values():
-        if task.node in has:
-            has[task.node] += 1
-    sent = unsent.taken(has)
-    copies = []
-    for task in sent:
-        meta = task.message.metadata
+    taken = unsent.taken(_messages_of(nodes, waiting))
+    for task, _ in taken:
         task.attempts += 1
+    _push(grid, waiting, taken)
+
+
+def _give_to_another(grid: Grid, waiting: dict[str, _Sent], after_s: float) -> None:
+    """Send the oldest message that has no answer after so many seconds to a worker that has nothing to do, as well.
+
+    One at each look, and each once. Nodes are not bound to workers; of a SuperNode that hangs Flower hears no heartbeat
+    any more, and says so.
+    """
+    sent = next((one for one in waiting.values() if not one.task.is_with_two), None)
+    if sent is None or time.monotonic() - sent.at_s <= after_s:
+        return
+    if isinstance(grid, EngineGrid) and grid.has_an_idle_worker:
+        has = _messages_of(sorted(grid.get_node_ids()), waiting)
+        sent.task.is_with_two = True
+        _push(grid, waiting, [(sent.task, min(has, key=has.__getitem__))])
+
+
+def _messages_of(nodes: Iterable[int], waiting: dict[str, _Sent]) -> dict[int, int]:
+    """How many messages each of some nodes has."""
+    has = dict.fromkeys(nodes, 0)
+    for sent in waiting.values():
+        if sent.node in has:
+            has[sent.node] += 1
+    return has
+
+
+def _push(grid: Grid, waiting: dict[str, _Sent], tasks: list[tuple[_Task, int]]) -> None:
+    """Send messages, each to a node.
+
+    Flower accepts a message only once, so it is a copy that is sent. The life of one begins now, and a worker may have
+    all messages of its nodes to answer first: each may take as long as is given to one.
+    """
+    in_line = _UNDER_WAY * (grid.hosts_per_worker if isinstance(grid, EngineGrid) else 1)
+    copies = []
+    for task, node in tasks:
+        meta = task.message.metadata
         copies.append(
-            Message(task.message.content, dst_node_id=task.node, message_type=meta.message_type, ttl=in_line * meta.ttl)
+            Message(task.message.content, dst_node_id=node, message_type=meta.message_type, ttl=in_line * meta.ttl)
         )
+    now = time.monotonic()
+    sent = (_Sent(task, node, now) for task, node in tasks)
     waiting.update(zip(grid.push_messages(copies), sent, strict=True))
+
+
+def _taken_out(reply: Message, waiting: dict[str, _Sent]) -> _Task | None:
+    """The message that this is the answer to; None if it has one already, or may still have one from who else has it.
+
+    A good answer takes the other copy out with it, so that the answer to that, which may have come already, is none.
+    """
+    sent = waiting.pop(reply.metadata.reply_to_message_id, None)
+    if sent is None or not sent.task.is_with_two:
+        return None if sent is None else sent.task
+    others = [name for name, one in waiting.items() if one.task is sent.task]
+    if others and reply.has_error():
+        return None
+    for name in others:
+        del waiting[name]
+    sent.task.is_with_two = False  # and if it is repeated, it may be again
+    return sent.task
 
 
 def _worker_is_gone(grid: Grid, reply: Message) -> bool:

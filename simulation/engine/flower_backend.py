@@ -45,6 +45,11 @@ class WorkersOnRay(RayBackend):
         """As many as messages are to be under way."""
         return IN_HAND * super().num_workers
 
+    def is_worker_idle(self) -> bool:
+        """Whether one has no message in hand, and has not just failed."""
+        with self._lock:
+            return any(self._busy(worker) == 0 for worker in self._in_hand)
+
     def build(self, app_fn: Callable[[], ClientApp]) -> None:
         """Start the workers."""
         super().build(app_fn)
@@ -85,14 +90,39 @@ class WorkersOnRay(RayBackend):
         return self._in_hand[worker] + (IN_HAND if failed else 0)
 
 
+class Workers:
+    """What is known of the workers of a simulation that runs; of a Flower whose code was not read, nothing.
+
+    Attributes:
+        messages_of_each: that a worker has at a time.
+    """
+
+    messages_of_each = 1
+
+    def __init__(self) -> None:
+        self._backend: WorkersOnRay | None = None
+
+    @property
+    def is_one_idle(self) -> bool:
+        """Whether one is known to have nothing to do."""
+        return self._backend is not None and self._backend.is_worker_idle()
+
+    def make_backend(self, backend_config: dict[str, Any]) -> WorkersOnRay:
+        """What Flower calls for its backend."""
+        self._backend = WorkersOnRay(backend_config)
+        return self._backend
+
+
 @contextmanager
-def next_in_hand() -> Iterator[int]:
+def next_in_hand() -> Iterator[Workers]:
     """Let Flower's simulation, started in this context, give workers their next message early.
 
-    Gives the messages that a worker has at a time: 1 with a Flower whose code was not read, which is left alone.
+    A Flower whose code was not read is left alone.
     """
+    workers = Workers()
     if known_engine() is None or of_flower(supported_backends, "ray") is not RayBackend:
-        yield 1
+        yield workers
         return
-    with first_called(supported_backends, {"ray": WorkersOnRay}):
-        yield IN_HAND
+    workers.messages_of_each = IN_HAND
+    with first_called(supported_backends, {"ray": workers.make_backend}):
+        yield workers

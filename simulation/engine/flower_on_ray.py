@@ -27,7 +27,7 @@ from flwr.simulation import run_simulation
 from simulation import start_up
 from simulation.engine.client_app import app as client_app
 from simulation.engine.failures import EngineError
-from simulation.engine.flower_backend import next_in_hand
+from simulation.engine.flower_backend import Workers, next_in_hand
 from simulation.engine.flower_post import Post
 from simulation.engine.flower_reports import make_no_reports
 from simulation.engine.flower_threads import thread_for_each
@@ -56,7 +56,7 @@ class EngineGrid(Grid):
         self.start_again = False  # instead of ending
         self._grids: queue.Queue[Grid] = queue.Queue()
         self._grid: Grid | None = None
-        self._post = Post()
+        self._post, self._workers = Post(), Workers()
 
     def serve(self, workers: int, hosts_per_worker: int, gpu_share: float = 0.0) -> None:
         """One life of Flower on a Ray that runs; returns when the grid is released.
@@ -80,7 +80,11 @@ class EngineGrid(Grid):
             self.released.wait()
 
         make_no_reports()
-        with self._post.carried(), next_in_hand() as in_hand, thread_for_each(in_hand * workers):
+        with (
+            self._post.carried(),
+            next_in_hand() as self._workers,
+            thread_for_each(self._workers.messages_of_each * workers),
+        ):
             run_simulation(
                 server_app,
                 client_app,
@@ -105,6 +109,11 @@ class EngineGrid(Grid):
                 self.check()
                 if time.monotonic() > give_up:
                     raise EngineError(expected("Flower's server", f"a start within {timeout_s:g} s", "none")) from None
+
+    @property
+    def has_an_idle_worker(self) -> bool:
+        """Whether a worker is known to have no message."""
+        return self._workers.is_one_idle
 
     @property
     def has_lost_a_machine(self) -> bool:
@@ -148,7 +157,7 @@ class EngineGrid(Grid):
         """Send messages; gives an id for each."""
         messages = list(messages)
         pushed = self._now().push_messages(messages)
-        self._post.pushed(dict.fromkeys(message.metadata.dst_node_id for message in messages))
+        self._post.pushed(messages)
         return pushed
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:

@@ -20,7 +20,7 @@ from simulation.run.checkpoint import (
 )
 from simulation.run.directory import RunDirectory
 from simulation.run.going_back import GoesOn, noise_of_new_life
-from simulation.run.kernel import bits_that_train
+from simulation.run.kernel import bits_that_train, kernel_that_trains
 from simulation.run.lives import about_life, about_record, noise_life_of
 from simulation.run.preparation import Prepared
 from simulation.run.same_beginning import NOISE_HERE, noise_again
@@ -39,19 +39,35 @@ def about_kernel(prepared: Prepared, *, behind: bool = False) -> dict[str, Any]:
 
     Args:
         prepared: what is settled.
-        behind: whether releases of another kernel, or of other bits, are on record after the checkpoint.
+        behind: whether releases of another kernel, of other bits, or with other noise, are on record after the
+            checkpoint.
     """
-    kernel, bits = prepared.task.kernel, bits_that_train(prepared.task)
+    kernel, bits = kernel_that_trains(prepared.task), bits_that_train(prepared.task)
     return {KERNEL: None if behind else kernel, BITS: None if behind else bits}
 
 
-def has_another_kernel(stored: Checkpoint, prepared: Prepared) -> bool:
-    """Whether what is on record after a checkpoint was, or may have been, trained otherwise than it is now.
+def what_differs(stored: Checkpoint, prepared: Prepared) -> str | None:
+    """Why what is on record after a checkpoint may not come out the same again, said of the folder; None: it does.
 
     Kernels of earlier versions, which name none in their checkpoints, had other last bits, and so may those of earlier
     builds have had, which do not say which.
     """
-    return any(stored.about.get(name) != here for name, here in about_kernel(prepared).items())
+    about, here = stored.about, about_kernel(prepared)
+    kernel = here[KERNEL]
+    if all(about.get(name) == value for name, value in here.items()):
+        return None
+    if KERNEL not in about:
+        return f"goes on with the kernel {kernel}, which has other last bits than an earlier version had"
+    if about[KERNEL] is None:
+        return (
+            "has on record after its checkpoint, or may have, what another kernel, another build of it or a copy of "
+            "the folder released"
+        )
+    if about[KERNEL] != kernel:
+        return f"goes on with the kernel {kernel}, and not with the one before, so that updates have other last bits"
+    if about.get(BITS) is None:
+        return f"goes on with a build of the kernel {kernel} that may have other last bits than the one before"
+    return f"goes on with another build of the kernel {kernel}, so that updates have other last bits"
 
 
 def claim_no_more(folder: Path, number: int) -> None:
@@ -73,12 +89,13 @@ def claim_no_more(folder: Path, number: int) -> None:
             save_checkpoint(folder, earlier, stored.state, {**stored.about, KERNEL: None}, ALL)
 
 
-def another_kernel(plan: PrivacyPlan) -> str:
-    """What is said of a run that goes on with another kernel, of the folder."""
-    why = (
-        "goes on with another kernel than before, or than an earlier version had, or with another build of it, so that "
-        "updates have other last bits"
-    )
+def counts_again(why: str, plan: PrivacyPlan) -> str:
+    """What is said of a run that goes on where not all comes out the same, of the folder.
+
+    Args:
+        why: by `what_differs`.
+        plan: of its privacy.
+    """
     if plan.mechanism is None:
         return why
     then = "releases after its checkpoint count again, where they do not come out the same"

@@ -38,10 +38,10 @@ from simulation.run.going_back import GoesOn, leave_phones_behind, state_at_the_
 from simulation.run.going_on import (
     ELSEWHERE,
     about_kernel,
-    another_kernel,
     claim_no_more,
-    has_another_kernel,
+    counts_again,
     noise_from_here,
+    what_differs,
 )
 from simulation.run.introduction import introduction_of
 from simulation.run.kept_checkpoints import kept_when_over
@@ -260,6 +260,7 @@ def _run_at(at: GoesOn, prepared: Prepared, progress: RunProgress, directory: Ru
         arrays: State = {"weights": start.flat, "tokens_by_phone": np.zeros(len(prepared.digests), np.int64)}
         stored = stored._replace(state=state_at_the_start(at, strategy.state(), cohorts.state(), arrays))
     load_state(stored, prepared, cohorts, strategy)
+    why = what_differs(stored, prepared)
     run = Run(
         prepared=prepared,
         directory=directory,
@@ -274,10 +275,10 @@ def _run_at(at: GoesOn, prepared: Prepared, progress: RunProgress, directory: Ru
         # A run that an earlier version began does not have it.
         held_out_at_start=part_of(stored, _AT_START, dict) if _AT_START in stored.about else {},
         tokens_by_phone=leaf(stored.state, "tokens_by_phone"),
-        pays_again=moved or has_another_kernel(stored, prepared),
+        pays_again=moved or why is not None,
     )
-    if run.pays_again and not moved and not strategy.ledger.is_at_its_end:
-        progress.say(f"note: {directory.root} {another_kernel(strategy.plan)}")
+    if why is not None and not moved and not strategy.ledger.is_at_its_end:
+        progress.say(f"note: {directory.root} {counts_again(why, strategy.plan)}")
     return run
 
 

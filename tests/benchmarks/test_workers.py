@@ -1,10 +1,7 @@
 """What messages cost is measured in Flower's own engine, and nothing of the waiting workers is left in it."""
 
-import subprocess
-import sys
 import threading
 from contextlib import contextmanager
-from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -16,7 +13,6 @@ from simulation.engine import flower_on_ray
 from simulation.flags import parse_with_tyro
 from typefleet.errors import ConfigError
 
-ROOT = Path(__file__).parents[2]
 WORKERS, OF_FLOWER = 16, 5  # that may be at work at once, without and with Flower's own bound
 
 
@@ -43,15 +39,8 @@ class Together:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("as_flower_has_it", [False, True])
-def test_all_messages_are_answered_and_the_engine_is_as_it_was(as_flower_has_it):
-    """In a process of its own: an engine that other tests have in this one would be Flower's as well."""
-    code = f"from tests.benchmarks.test_workers import measured; measured({as_flower_has_it})"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-
-
 @patch("concurrent.futures.thread.os.cpu_count", lambda: 1)  # Flower's own pool has five threads
-def measured(as_flower_has_it):
+def test_all_messages_are_answered_and_the_engine_is_as_it_was(as_flower_has_it):
     before = supported_backends["ray"], flower_on_ray.thread_for_each
     flags = WorkersFlags(
         hosts_per_worker=2,

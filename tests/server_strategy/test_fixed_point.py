@@ -1,10 +1,12 @@
 """The sums of updates in C have the bits of those in numpy; without a compiler there is nothing to compare."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from server_strategy import update_sum
-from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError, l2_norm
+from server_strategy.update_sum import INTERFACE, FixedPointSum, NonFiniteUpdateError, is_built, l2_norm
 
 native = pytest.importorskip("server_strategy.fixed_point")
 SIZES = [0, 1, 7, 1023, 1024, 1025, 32 * 1024, 33 * 1024 + 5, 100_000]
@@ -18,6 +20,23 @@ def by_numpy(monkeypatch, work):
     with monkeypatch.context() as patch:
         patch.setattr(update_sum, "_native", None)
         return work()
+
+
+def test_the_module_that_is_built_is_of_this_code():
+    assert is_built(), "it was built from an earlier state: python setup.py build_ext --inplace"
+
+
+@pytest.mark.parametrize("found", [None, INTERFACE - 1, INTERFACE + 1])
+def test_a_module_with_another_interface_or_none_is_not_called(monkeypatch, found):
+    def fails(*arguments):
+        raise AssertionError("called")
+
+    of_earlier = {"add_squares": fails, "add_scaled": fails} | ({} if found is None else {"INTERFACE": found})
+    update, total, by_c = updates_of(1500), FixedPointSum(1500, 1.0), FixedPointSum(1500, 1.0)
+    norm = by_c.add(update)
+    monkeypatch.setattr(update_sum, "_native", SimpleNamespace(**of_earlier))
+    assert not is_built() and total.add(update) == norm
+    np.testing.assert_array_equal(total.values, by_c.values)
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-3, 1e30])

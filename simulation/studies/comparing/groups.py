@@ -1,8 +1,10 @@
 """Which runs belong together, what a group is called, and in which settings groups differ."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 from simulation.studies.comparing.reading import SEED, ComparedRun
@@ -92,10 +94,10 @@ def _require_different(group: Sequence[ComparedRun]) -> None:
     for number, run in enumerate(group):
         for other in group[:number]:
             if not _differing(run, other) - {AFTER_THE_ROUNDS}:
-                kernels = (other.summary.kernel, run.summary.kernel)
+                kernels = [", then ".join(of_one) or "None" for of_one in _kernels([other, run])]
                 buts = sorted(_differing(run, other))
                 if kernels[0] != kernels[1]:
-                    buts.append(f"the kernel ({' and '.join(map(str, kernels))})")
+                    buts.append(f"the kernel ({' and '.join(kernels)})")
                 but = f" but for {' and '.join(buts)}" if buts else ""
                 found = f"{other.folder} and {run.folder} with the same{but}; give one, or --by {BY_RUN}"
                 raise ConfigError(expected("RUN", "runs that differ in a setting or the seed", found))
@@ -182,17 +184,45 @@ def warnings_of(groups: Sequence[RunGroup], by: Sequence[str]) -> list[str]:
     if _differs(sorted(group.by_seed) for group in groups):
         seeds = "; ".join(f"{group.label}: {seeds_text(group)}" for group in groups)
         found.append(f"groups have other seeds, thus other people held out: {seeds}")
-    by_kernel: dict[str, list[str]] = {}
-    for run in (run for group in groups for run in group.runs):
-        if run.summary.kernel is not None:  # which earlier versions did not say
-            by_kernel.setdefault(run.summary.kernel, []).append(str(run.folder))
-    if len(by_kernel) > 1:
-        told = "; ".join(f"{kernel}: {', '.join(folders)}" for kernel, folders in by_kernel.items())
-        found.append(f"trained by different kernels, whose last bits differ: {told}")
+    found += _kernels_that_differ([run for group in groups for run in group.runs])
     unfinished = [str(run.folder) for group in groups for run in group.runs if not run.finished]
     if unfinished:
         found.append(f"unfinished, as of the last checkpoint: {', '.join(unfinished)}")
     return found
+
+
+def _kernels_that_differ(runs: Sequence[ComparedRun]) -> list[str]:
+    """That the last bits of their updates differ, within a run that was gone on with by another kernel as well."""
+    trained_by: dict[str, list[str]] = {}
+    for run, kernels in zip(runs, _kernels(runs), strict=True):
+        if kernels:  # which earlier versions did not say
+            trained_by.setdefault(", then ".join(kernels), []).append(str(run.folder))
+    if len(trained_by) < 2 and not any(", then " in kernels for kernels in trained_by):
+        return []
+    told = "; ".join(f"{kernels}: {', '.join(folders)}" for kernels, folders in trained_by.items())
+    return [f"trained by different kernels, whose last bits differ: {told}"]
+
+
+def _kernels(runs: Sequence[ComparedRun]) -> list[list[str]]:
+    """What trained each of the runs, one after another, with the number of its bits where runs have two of one kernel.
+
+    A build that does not say its bits is taken for one that has those of the others.
+    """
+    trained = [_trained_by(run) for run in runs]
+    named = {pair for pairs in trained for pair in pairs if pair[1] is not None}
+    bits = Counter(kernel for kernel, _ in named)
+
+    def in_words(kernel: str, own: str | None) -> str:
+        return f"{kernel} with kernel_bits {own}" if bits[kernel] > 1 and own is not None else kernel
+
+    return [[word for word, _ in groupby(in_words(*pair) for pair in pairs)] for pairs in trained]
+
+
+def _trained_by(run: ComparedRun) -> list[tuple[str, str | None]]:
+    """Kernel and bits of each round, or of the last one alone where rounds do not say; none in earlier versions."""
+    rounds = [(line["kernel"], line.get("kernel_bits")) for line in run.rounds if line.get("kernel") is not None]
+    last = run.summary.kernel
+    return rounds or ([] if last is None else [(last, run.summary.kernel_bits)])
 
 
 def _is_even(group: RunGroup, names: Sequence[str]) -> bool:

@@ -1,6 +1,7 @@
 """A user's own Flower client for DPFedAvg: phones are arrays, nothing of `simulation` is used."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -32,13 +33,15 @@ def train(message: Message, context: Context) -> Message:
 
 
 def _misbehave(how: str) -> None:
-    """ "raise FILE" or "die FILE": once, as long as FILE exists; "always raise" and "wait SECONDS": every time."""
+    """ "raise FILE", "die FILE" or "hang FILE": once, as long as FILE exists; "always raise" and "wait SECONDS":
+    every time. Whoever hangs leaves the id of its process in FILE.pid.
+    """
     kind, _, flag = how.partition(" ")
     if kind == "wait":
         time.sleep(float(flag))
     if how == "always raise":
         raise RuntimeError("this host never works")
-    if kind not in ("raise", "die"):
+    if kind not in ("raise", "die", "hang"):
         return
     try:
         Path(flag).unlink()  # only one of the hosts finds it
@@ -46,4 +49,8 @@ def _misbehave(how: str) -> None:
         return
     if kind == "die":
         os.kill(os.getpid(), 9)
+    if kind == "hang":
+        Path(f"{flag}.pid").write_text(str(os.getpid()))
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return
     raise RuntimeError("this host failed once")

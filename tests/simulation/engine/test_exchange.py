@@ -284,3 +284,78 @@ def test_what_is_in_hand_of_a_node_that_is_gone_brings_it_nothing_new(monkeypatc
     grid.nodes = 4
     assert len(list(exchange(grid, numbered(40, 4), timeout_s=30.0))) == 40
     assert [message.metadata.dst_node_id for message in grid.sent].count(3) == 2
+
+
+class Hanging(OnRay):
+    """Node 0 answers nothing before `wakes_at_s`, and then everything at once; the others answer as they do."""
+
+    has_an_idle_worker = True
+
+    def __init__(self, clock, wakes_at_s=float("inf")):
+        super().__init__(2, 1)
+        self.clock, self.wakes_at_s, self.sent_at_s = clock, wakes_at_s, []
+
+    def wait_for_an_answer(self, timeout_s):
+        self.clock.now += 1.0
+
+    def push_messages(self, messages):
+        self.sent_at_s += [self.clock.now] * len(messages)
+        return super().push_messages(messages)
+
+    def pull_messages(self, ids):
+        awake = self.clock.now >= self.wakes_at_s
+        of_others = {name: one.metadata.dst_node_id for name, one in self.open.items() if one.metadata.dst_node_id}
+        first = {node: name for name, node in reversed(of_others.items())}.values()
+        return [self._answer(self.open.pop(name)) for name in (list(self.open) if awake else list(first))]
+
+    def given_to_others(self):
+        """(number of the message, when) of each that was sent again."""
+        numbers = [one.content["number"]["n"] for one in self.sent]
+        return [(n, self.sent_at_s[at]) for at, n in enumerate(numbers) if n in numbers[:at]]
+
+
+def answers_of(grid, messages, timeout_s=30.0):
+    return sorted(answer.content["number"]["n"] for answer in exchange(grid, numbered(messages, 2), timeout_s))
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    monkeypatch.setattr(module, "time", clock := Clock())
+    return clock
+
+
+@pytest.mark.parametrize("messages", [1, 2, 4, 9])
+def test_what_hangs_is_sent_to_another_once_that_has_nothing_to_do(clock, messages):
+    grid = Hanging(clock)
+    assert answers_of(grid, messages) == list(range(messages))
+    assert [n for n, _ in grid.given_to_others()] == list(range(0, messages, 2))
+    assert {s for _, s in grid.given_to_others()[:2]} <= {16.0, 17.0}  # half of the time that nobody waits beyond
+
+
+def test_an_answer_that_comes_late_beside_another_is_none(clock):
+    for wakes_at_s in (15.0, 16.0, 17.0, 18.0):
+        clock.now = 0.0
+        grid = Hanging(clock, wakes_at_s)
+        assert answers_of(grid, 4) == [0, 1, 2, 3]
+        assert grid.answered == 4 + len(grid.given_to_others()) - len(grid.open)
+
+
+def test_while_no_worker_is_idle_nothing_is_sent_twice(clock, monkeypatch):
+    monkeypatch.setattr(Hanging, "has_an_idle_worker", False)
+    grid = Hanging(clock)
+    with pytest.raises(EngineError, match=r"^the hosts: expected answers within 30 s, found none to 2 messages$"):
+        answers_of(grid, 4)
+    assert grid.given_to_others() == []
+
+
+@pytest.mark.parametrize(("failing", "copies"), [([], 2), ([1], 2), ([0, 1], 3)])
+def test_of_two_copies_one_may_fail_and_a_message_is_repeated_where_both_do(clock, failing, copies):
+    class Counting(Hanging):
+        def _answer(self, message):
+            if int(message.metadata.message_id[1:]) in failing:
+                return Message(Error(code=1, reason=GONE), reply_to=message)
+            return super()._answer(message)
+
+    grid = Counting(clock, 25.0)
+    assert answers_of(grid, 1) == [0]
+    assert len(grid.sent) == copies and grid.answered == 1

@@ -87,6 +87,20 @@ def test_one_that_failed_is_out_of_its_workers_hand(workers):
     assert list(backend._in_hand.values()) == [0, 0, 0]
 
 
+def test_one_is_idle_that_has_nothing_in_hand_and_has_not_just_failed(workers, monkeypatch):
+    backend, found = workers
+    clock = SimpleNamespace(monotonic=lambda: 100.0)
+    monkeypatch.setattr(flower_backend, "time", clock)
+    assert backend.is_worker_idle()
+    (_, _, thread) = under_way(backend, ["a", "b", "fails"])
+    assert not backend.is_worker_idle()
+    found[2].answers[0].set()
+    thread.join(PATIENCE_S)
+    assert not backend.is_worker_idle()
+    clock.monotonic = lambda: 101.5
+    assert backend.is_worker_idle()
+
+
 def test_one_that_has_just_failed_counts_as_busy_for_a_while(workers, monkeypatch):
     backend, found = workers
     clock = SimpleNamespace(monotonic=lambda: 100.0)
@@ -104,8 +118,8 @@ def test_one_that_has_just_failed_counts_as_busy_for_a_while(workers, monkeypatc
 
 
 def test_flower_is_as_it_was_afterwards():
-    with pytest.raises(ZeroDivisionError), next_in_hand() as in_hand:
-        assert supported_backends["ray"] is not RayBackend and in_hand == IN_HAND
+    with pytest.raises(ZeroDivisionError), next_in_hand() as workers:
+        assert supported_backends["ray"] is not RayBackend and workers.messages_of_each == IN_HAND
         raise ZeroDivisionError
     assert supported_backends["ray"] is RayBackend
 
@@ -117,5 +131,5 @@ def test_another_flower_is_left_alone(monkeypatch, change):
     else:
         monkeypatch.setitem(supported_backends, "ray", object)
     there = supported_backends["ray"]
-    with next_in_hand() as in_hand:
-        assert supported_backends["ray"] is there and in_hand == 1
+    with next_in_hand() as workers:
+        assert supported_backends["ray"] is there and workers.messages_of_each == 1 and not workers.is_one_idle

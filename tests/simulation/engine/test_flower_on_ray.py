@@ -1,6 +1,10 @@
 """The engine on real Ray and Flower: faults leave no mark, and the strategy works in a user's own app."""
 
+import os
+import signal
+
 import numpy as np
+import psutil
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context
 from flwr.serverapp import Grid, ServerApp
@@ -109,6 +113,21 @@ def test_weights_that_all_messages_share_are_those_that_each_would_have(own_engi
     found = own_engine.run(lambda grid: play(grid, f"{fault} {flag}" if fault else "", arrays=large))
     monkeypatch.setattr(shared_weights, "_FROM_BYTES", 10**9)  # each message has its own
     np.testing.assert_array_equal(found, own_engine.run(lambda grid: play(grid, arrays=large)))
+
+
+def test_a_worker_that_hangs_has_its_message_done_by_one_that_has_nothing_to_do(
+    own_server_app, own_engine, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(exchange_module, "_GIVEN_TO_ANOTHER", 0.01)  # of a minute
+    (flag := tmp_path / "flag").touch()
+    try:
+        found = own_engine.run(lambda grid: play(grid, f"hang {flag}"))
+        hangs = int((tmp_path / "flag.pid").read_text())
+        assert psutil.Process(hangs).status() == psutil.STATUS_STOPPED  # to the end
+    finally:
+        os.kill(hangs, signal.SIGCONT)  # its answers come after all, and nobody takes them
+    np.testing.assert_array_equal(found, weights(own_server_app["arrays"]))
+    np.testing.assert_array_equal(own_engine.run(play), found)
 
 
 def test_a_host_that_never_works_stops_the_run_with_its_reason(own_engine, monkeypatch):

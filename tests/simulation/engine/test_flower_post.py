@@ -1,7 +1,9 @@
 """Messages are handed on as soon as they are pushed; workers are threads here."""
 
+import gc
 import threading
 import time
+import weakref
 
 import pytest
 from flwr.app import Context, Message, RecordDict
@@ -112,7 +114,7 @@ def test_only_what_was_answered_is_asked_for_and_now_and_then_all_since_some_may
         assert len(list(exchange(grid, asked(grid), PATIENCE_S))) == 4
     assert sum(pulled) == 12  # each once
     silent = [Message(RecordDict(), node, "query.number", ttl=0.01) for node in grid.get_node_ids()]
-    monkeypatch.setattr(grid._post, "pushed", lambda nodes: None)  # nobody answers
+    monkeypatch.setattr(grid._post, "pushed", lambda messages: None)  # nobody answers
     ids = list(grid.push_messages(silent))
     time.sleep(0.05)
     assert list(grid.pull_messages(ids)) == []
@@ -120,13 +122,24 @@ def test_only_what_was_answered_is_asked_for_and_now_and_then_all_since_some_may
     assert [reply.has_error() for reply in grid.pull_messages(ids)] == [True] * 4
 
 
-def test_only_nodes_that_were_sent_something_are_looked_at(grid):
-    looked, state = [], grid._now().state
+def test_each_message_is_handed_on_once_and_nothing_is_looked_through_for_it(grid, monkeypatch):
+    state, looked = grid._now().state, []
     look = state.get_message_ins
-    state.get_message_ins = lambda node_id, limit: looked.append(node_id) or look(node_id=node_id, limit=limit)
-    try:
-        second = list(grid.get_node_ids())[1]
-        assert len(list(exchange(grid, [Message(RecordDict(), second, "query.number")], PATIENCE_S))) == 1
-        assert looked == [second]
-    finally:
-        del state.get_message_ins
+    with monkeypatch.context() as patched:
+        patched.setattr(state, "get_message_ins", lambda **of: looked.append(of) or look(**of))
+        assert len(list(exchange(grid, [*asked(grid), *asked(grid)], PATIENCE_S))) == 8
+        ids = list(grid.push_messages(asked(grid)))
+        wait_until(lambda: state.num_message_res() == 4, "all answers")  # which nobody pulls
+    assert looked == []
+    for node in grid.get_node_ids():  # Flower knows that they were handed on
+        assert state.get_message_ins(node_id=node, limit=None) == []
+    assert len(list(grid.pull_messages(ids))) == 4
+
+
+def test_what_is_pushed_is_not_kept_where_nobody_hands_it_on():
+    post, message = Post(), Message(RecordDict(), 1, "train")
+    kept = weakref.ref(message)
+    post.pushed([message])
+    del message
+    gc.collect()
+    assert kept() is None

@@ -11,6 +11,7 @@ import pytest
 
 from client_model.learning import trainers
 from client_model.learning.native.available import is_built
+from client_model.learning.padded_batches import Group
 from server_strategy.privacy.ledger_lines import read_ledger
 from simulation.flags import parse_simulate, read_config
 from simulation.parts import Parts
@@ -108,9 +109,9 @@ def test_a_run_that_is_over_keeps_the_kernel_that_it_had(runs, tmp_path):
     assert kernels_named_in(folder) == ("native", "native")
 
 
-def killed_after_a_round(folder):
+def killed_after_a_round(folder, *flags):
     """A run of the native kernel with a release on record after its only checkpoint; gives epsilon of its plan."""
-    plan = simulate(folder, *FLAGS, "--engine.kernel", "native", stop_after=1).strategy.plan
+    plan = simulate(folder, *FLAGS, *flags, "--engine.kernel", "native", stop_after=1).strategy.plan
     for number, path in numbered(folder / "checkpoints").items():
         if number:
             path.unlink()
@@ -131,7 +132,8 @@ def test_a_bound_counts_what_another_kernel_pays_for_again(tmp_path):
     plan = killed_after_a_round(tmp_path / "run")
     shown, spent, said = shown_and_spent(tmp_path / "run", "--engine.kernel", "tensorflow")
     assert plan < spent <= shown and plan < shown - 0.01  # which is rounded up to two places
-    assert "another kernel than before" in said and "releases after its checkpoint count again, where" in said
+    assert "goes on with the kernel tensorflow, and not with the one before" in said
+    assert "releases after its checkpoint count again, where" in said
     assert "the plan alone has epsilon" in said
 
 
@@ -140,6 +142,9 @@ def test_a_bound_is_the_plans_where_the_same_kernel_goes_on(tmp_path):
     plan = killed_after_a_round(tmp_path / "run")
     shown, spent, said = shown_and_spent(tmp_path / "run")
     assert spent <= plan <= shown < plan + 0.01 and "count again" not in said and "alone has" not in said
+
+
+WHO_MAY_HAVE = "or may have, what another kernel, another build of it or a copy of the folder released: releases after"
 
 
 def killed_at(folder, number):
@@ -151,15 +156,18 @@ def killed_at(folder, number):
 
 
 @native
-@pytest.mark.parametrize("back_to", [0, 1])
-def test_a_bound_counts_what_another_kernel_put_on_record_before_it_was_killed(tmp_path, back_to):
+@pytest.mark.parametrize(
+    ("back_to", "told"),
+    [(0, WHO_MAY_HAVE), (1, "goes on with the kernel native, and not with the one before")],
+)
+def test_a_bound_counts_what_another_kernel_put_on_record_before_it_was_killed(tmp_path, back_to, told):
     folder = tmp_path / "run"
     plan = simulate(folder, *FLAGS, "--engine.kernel", "native", stop_after=1).strategy.plan
     resume_with(folder, "--engine.kernel", "tensorflow")
     killed_at(folder, back_to)
     shown, spent, said = shown_and_spent(folder, "--engine.kernel", "native")
     assert plan.epsilon < spent <= shown
-    assert "another kernel than before" in said and "the plan alone has epsilon" in said
+    assert told in said and "the plan alone has epsilon" in said
 
 
 @native
@@ -186,13 +194,25 @@ def test_a_bound_counts_what_a_copy_that_was_killed_put_on_record(tmp_path):
 
 
 @native
+def test_a_copy_that_was_killed_before_its_first_round_goes_on_by_the_same_kernel(tmp_path):
+    secret = ("--privacy.noise-source", "secret", "--privacy.keep-noise-secret")
+    killed_after_a_round(tmp_path / "run", *secret)
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    config = parse_simulate(["--resume", str(tmp_path / "copy")]).run
+    opened(prepare(config, resume=True), resume=True).close()
+    shown, spent, said = shown_and_spent(tmp_path / "copy")  # in its own place now
+    assert spent <= shown and "is a copy of the folder in which" not in said
+    assert WHO_MAY_HAVE in said and "goes on with" not in said
+
+
+@native
 def test_a_bound_holds_for_a_checkpoint_that_names_no_kernel(tmp_path, monkeypatch):
     for name in ("KERNEL", "BITS"):
         monkeypatch.setattr(going_on, name, f"another_{name}")  # as an earlier version wrote it
     plan = killed_after_a_round(tmp_path / "run")
     monkeypatch.undo()
     shown, spent, said = shown_and_spent(tmp_path / "run")
-    assert spent <= plan < shown - 0.01 and "than an earlier version had" in said
+    assert spent <= plan < shown - 0.01 and "other last bits than an earlier version had" in said
 
 
 @native
@@ -200,7 +220,7 @@ def test_a_bound_holds_for_a_later_build_with_other_last_bits(tmp_path, monkeypa
     plan = killed_after_a_round(tmp_path / "run")
     monkeypatch.setitem(trainers._BITS, "native", 1_000)
     shown, spent, said = shown_and_spent(tmp_path / "run")
-    assert spent <= plan < shown - 0.01 and "with another build of it" in said
+    assert spent <= plan < shown - 0.01 and "goes on with another build of the kernel native" in said
     assert {line["kernel_bits"] for line in RunDirectory(tmp_path / "run").read_rounds()} == {"1000"}
     assert RunDirectory(tmp_path / "run").read_summary().kernel_bits == "1000"
 
@@ -225,14 +245,30 @@ def test_a_summary_names_what_trained_and_not_what_ends_a_run_that_is_over(finis
 
 
 @pytest.mark.parametrize("kernel", ["native", "tensorflow"])
-def test_what_goes_on_with_other_bits_is_another_kernel(kernel):
+def test_what_goes_on_with_other_bits_is_told_what_differs(kernel):
     prepared = SimpleNamespace(task=SimpleNamespace(kernel=kernel, group=None))
     own = going_on.about_kernel(prepared)
     assert own["kernel"] == kernel and own["kernel_bits"] == trainers.bits_of(kernel)
-    cases = [(own, False), ({**own, "kernel_bits": "0"}, True), ({"kernel": kernel}, True), ({}, True)]
-    cases += [({**own, "kernel": "another"}, True), (going_on.about_kernel(prepared, behind=True), True)]
-    for about, is_another in cases:
-        assert going_on.has_another_kernel(SimpleNamespace(about=about), prepared) == is_another, about
+    cases = [
+        (own, None),
+        ({**own, "kernel_bits": "0"}, "another build of"),
+        ({**own, "kernel_bits": None}, "may have other last bits than the one before"),
+        ({"kernel": kernel}, "may have other last bits than the one before"),
+        ({}, "than an earlier version had"),
+        ({**own, "kernel": "another"}, "not with the one before"),
+        ({**own, "kernel": None}, "another kernel, another build of it or a copy"),  # by `claim_no_more`
+        (going_on.about_kernel(prepared, behind=True), "another kernel, another build of it or a copy"),
+    ]
+    for about, what in cases:
+        found = going_on.what_differs(SimpleNamespace(about=about), prepared)
+        assert found is None if what is None else what in found, about
+
+
+def test_phones_at_once_go_on_by_the_kernel_that_trains_them_whichever_scores():
+    first, then = (
+        SimpleNamespace(task=SimpleNamespace(kernel=k, group=Group(4, 8, "cpu"))) for k in ("native", "tensorflow")
+    )
+    assert going_on.what_differs(SimpleNamespace(about=going_on.about_kernel(first)), then) is None
 
 
 def test_bits_of_a_kernel_on_tensorflow_name_its_version():

@@ -58,10 +58,16 @@ def test_runs_that_differ_in_their_seed_are_a_group_and_the_engine_plays_no_part
     assert found.settings[0].name == "privacy.mechanism" and found.settings[0].texts == ("gaussian", "blt")
 
 
-def by_kernel(folder, kernel):
-    """The same folder, of a run with that kernel."""
-    path = RunDirectory(folder).summary
-    path.write_text(json.dumps({**json.loads(path.read_text()), "kernel": kernel}))
+def by_kernel(folder, kernel, bits=None, *, earlier=None):
+    """The same folder, of a run with that kernel and those bits; its first round by the (kernel, bits) `earlier`."""
+    directory = RunDirectory(folder)
+    summary = json.loads(directory.summary.read_text())
+    directory.summary.write_text(json.dumps({**summary, "kernel": kernel, "kernel_bits": bits}))
+    if earlier is not None:
+        lines = [json.loads(line) for line in directory.rounds.read_text().splitlines()]
+        pairs = [earlier, *[(kernel, bits)] * (len(lines) - 1)]
+        lines = [line | {"kernel": k, "kernel_bits": b} for line, (k, b) in zip(lines, pairs, strict=True)]
+        directory.rounds.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     return folder
 
 
@@ -74,6 +80,43 @@ def test_runs_of_different_kernels_are_told_apart(runs):
     again = by_kernel(runs("c"), "tensorflow")
     with pytest.raises(ConfigError, match=r"with the same but for the kernel \(native and tensorflow\); give one"):
         compare_runs([folders[0], again])
+
+
+OTHER_BITS = {  # of two runs: what trained the first, what trained the second, what is said of each
+    "bits": ({"bits": "1"}, {"bits": "2"}, ("native with kernel_bits 1", "native with kernel_bits 2")),
+    "bits that only one says": ({"bits": "1"}, {}, None),
+    "the same bits": ({"bits": "1"}, {"bits": "1"}, None),
+    "another build before": (
+        {"bits": "2", "earlier": ("native", "1")},
+        {"bits": "2"},
+        ("native with kernel_bits 1, then native with kernel_bits 2", "native with kernel_bits 2"),
+    ),
+    "another kernel before": (
+        {"bits": "2", "earlier": ("tensorflow", "1 with TensorFlow 2")},
+        {},
+        ("tensorflow, then native", "native"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_BITS)
+def test_runs_of_other_builds_of_a_kernel_are_told_apart_by_their_bits(runs, case):
+    first, second, told = OTHER_BITS[case]
+    folders = [by_kernel(runs("a"), "native", **first), by_kernel(runs("b", seed=1), "native", **second)]
+    said = [] if told is None else ["; ".join(f"{how}: {run}" for how, run in zip(told, folders, strict=True))]
+    assert list(compare_runs(folders).warnings) == [
+        f"trained by different kernels, whose last bits differ: {kernels}" for kernels in said
+    ]
+    again = by_kernel(runs("c"), "native", **second)
+    but = "" if told is None else f" but for the kernel \\({' and '.join(told)}\\)"
+    with pytest.raises(ConfigError, match=f"with the same{but}; give one"):
+        compare_runs([folders[0], again])
+
+
+def test_a_run_by_two_kernels_is_told_of_where_it_is_one_of_its_kind(runs):
+    folders = [by_kernel(runs(n, seed=int(n == "b")), "native", "1", earlier=("tensorflow", "1")) for n in "ab"]
+    (warning,) = compare_runs(folders).warnings
+    assert warning.endswith(f"tensorflow, then native: {folders[0]}, {folders[1]}")
 
 
 def test_training_in_one_place_afterwards_parts_no_runs(runs):
