@@ -20,6 +20,7 @@ from ray.exceptions import RayError
 
 from simulation.engine.failures import EngineError
 from simulation.engine.flower_threads import first_called, known_engine, of_flower
+from simulation.engine.ray_memory import Weights, give_back_while_it_lives
 from simulation.engine.ray_start import own_that_died
 from typefleet.errors import expected
 
@@ -35,7 +36,7 @@ class WorkersOnRay(RayBackend):
 
     def __init__(self, backend_config: dict[str, Any]) -> None:
         super().__init__(backend_config)
-        self._lock = threading.Lock()
+        self._lock, self._weights = threading.Lock(), Weights()
         self._in_hand: dict[Any, int] = {}  # worker -> messages
         self._failed_s: dict[Any, float] = {}  # worker -> when it last did, by the monotonic clock
 
@@ -58,14 +59,17 @@ class WorkersOnRay(RayBackend):
             EngineError: Ray itself died. Whoever still gave it something would be ended by it on the spot, with exit
                 code 1 and without a word.
         """
-        if died := own_that_died():
-            raise EngineError(expected("Ray", "to run on", f"no {died[0]} any more"))
+        _require_ray()
         with self._lock:
             worker = min(self._in_hand, key=self._busy)
             self._in_hand[worker] += 1
         try:
             node = str(context.node_config["partition-id"])
-            _, answer, left = ray.get(worker.run.remote(self.app_fn, message, node, context))
+            call = worker.run.remote(self.app_fn, self._weights.put_once(message), node, context)
+            ray.wait([call], fetch_local=False)  # which asks nobody for the answer, only whether there is one
+            _require_ray()
+            _, answer, left = ray.get(call)
+            give_back_while_it_lives(answer)
             return answer, left
         except RayError:
             with self._lock:
@@ -80,6 +84,11 @@ class WorkersOnRay(RayBackend):
         failed_s = self._failed_s.get(worker)
         failed = failed_s is not None and time.monotonic() - failed_s < _SHUNNED_S
         return self._in_hand[worker] + (IN_HAND if failed else 0)
+
+
+def _require_ray() -> None:
+    if died := own_that_died():
+        raise EngineError(expected("Ray", "to run on", f"no {died[0]} any more"))
 
 
 @contextmanager
