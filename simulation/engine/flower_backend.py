@@ -20,6 +20,7 @@ from ray.exceptions import RayError
 
 from simulation.engine.failures import EngineError
 from simulation.engine.flower_threads import first_called, known_engine, of_flower
+from simulation.engine.ray_memory import give_back_while_it_lives
 from simulation.engine.ray_start import own_that_died
 from simulation.engine.shared_weights import SharedWeights
 from typefleet.errors import expected
@@ -65,15 +66,18 @@ class WorkersOnRay(RayBackend):
             EngineError: Ray itself died. Whoever still gave it something would be ended by it on the spot, with exit
                 code 1 and without a word.
         """
-        if died := own_that_died():
-            raise EngineError(expected("Ray", "to run on", f"no {died[0]} any more"))
+        _require_ray()
         with self._lock:
             worker = min(self._in_hand, key=self._busy)
             self._in_hand[worker] += 1
         try:
             node = str(context.node_config["partition-id"])
             app_fn, bare = self._weights.apart(message)
-            _, answer, left = ray.get(worker.run.remote(app_fn, bare, node, context))
+            call = worker.run.remote(app_fn, bare, node, context)
+            ray.wait([call], fetch_local=False)  # which asks nobody for the answer, only whether there is one
+            _require_ray()
+            _, answer, left = ray.get(call)
+            give_back_while_it_lives(answer)
             return answer, left
         except RayError:
             with self._lock:
@@ -111,6 +115,11 @@ class Workers:
         """What Flower calls for its backend."""
         self._backend = WorkersOnRay(backend_config)
         return self._backend
+
+
+def _require_ray() -> None:
+    if died := own_that_died():
+        raise EngineError(expected("Ray", "to run on", f"no {died[0]} any more"))
 
 
 @contextmanager

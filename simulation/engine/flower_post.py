@@ -106,9 +106,7 @@ class Post:
                 state.store_message_res(answer)
                 self._came.add(answer.metadata.reply_to_message_id)
                 self._answered.set()
-            # Its arrays lie in Ray's memory: whoever gives them back when Ray has died is ended by it on the spot. That
-            # may still happen with what the round has in hand (docs/engine.md).
-            del answer
+            del answer  # its arrays lie in Ray's memory, which is to be used again
 
 
 def _next(line: "Queue[_T]") -> _T | None:

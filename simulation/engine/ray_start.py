@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,10 @@ START_TIMEOUT_S = 60.0  # of Ray, and of its first worker process; each takes a 
 COMPLAINT_S = 20.0  # after which a worker process that did not start is looked for
 _MACHINE_LOSS_TIMEOUT_S = 30.0  # Ray takes up to so long to notice that a machine is gone
 _POLL_S = 0.2
+_FLAGS, _PF_EXITING = (
+    6,
+    0x4,
+)  # the ninth field of /proc/PID/stat, of which two come before; proc(5), include/linux/sched.h
 # The raylet insists on an agent, and ends without it. It gives it a pipe, which ends when the raylet does, however that
 # comes; the shell takes the arguments that are added.
 _IDLE_AGENT = "sh -c 'exec cat > /dev/null'"
@@ -273,8 +277,16 @@ def what_is_dead() -> str | None:
 
 
 def own_that_died() -> list[str]:
-    """Names of the processes of a Ray of our own that have ended."""
-    return [name for name, process in _own_processes().items() if process.poll() is not None]
+    """Names of the processes of a Ray of our own that have ended, or are being ended by the kernel."""
+    return [name for name, process in _own_processes().items() if process.poll() is not None or _ends(process.pid)]
+
+
+def _ends(process: int) -> bool:
+    """Whether the kernel is at ending a process: it may take milliseconds, and closes what it had open before."""
+    with suppress(OSError):  # it is gone
+        after_its_name = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()
+        return bool(int(after_its_name[_FLAGS]) & _PF_EXITING)
+    return True
 
 
 def _own_processes() -> dict[str, Any]:

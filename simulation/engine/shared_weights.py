@@ -9,12 +9,12 @@ read where it lies, and brings it to another machine once.
 
 import copy
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import ray
-from flwr.app import ArrayRecord, Context, Message, RecordDict
+from flwr.app import Array, ArrayRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from server_strategy.plain_arrays import PlainArray
@@ -58,7 +58,7 @@ class SharedWeights:
     def __init__(self, app_fn: AppFn) -> None:
         self._app_fn = app_fn
         self._lock = threading.Lock()  # each is put once, however many messages are being sent
-        self._put: dict[tuple[tuple[str, int], ...], tuple[Mapping[str, ArrayRecord], Any]] = {}  # oldest first
+        self._put: dict[tuple[tuple[str, str, int], ...], tuple[Sequence[Array], Any]] = {}  # oldest first
 
     def apart(self, message: Message) -> tuple[Any, Message]:
         """A message as a worker is sent it.
@@ -78,19 +78,20 @@ class SharedWeights:
         return self._reference(large), bare
 
     def _reference(self, weights: Mapping[str, ArrayRecord]) -> Any:
-        """To the app with these records, which are the same ones if they are the same objects."""
-        which = tuple((name, id(record)) for name, record in weights.items())
+        """To the app with these records, which are the same ones if their arrays are the same objects."""
+        arrays = [(name, key, array) for name, record in weights.items() for key, array in record.items()]
+        which = tuple((name, key, id(array)) for name, key, array in arrays)
         with self._lock:
             _, reference = self._put.pop(which, (None, None))
             if reference is None:
                 reference = ray.put(_AppWithWeights(self._app_fn, weights))
-            self._put[which] = weights, reference  # the records are kept, so that no other gets their number
+            self._put[which] = [array for *_, array in arrays], reference  # kept, so that no other gets their number
             while len(self._put) > _MOST_KEPT:
                 del self._put[next(iter(self._put))]
         return reference
 
 
 def _is_large(record: ArrayRecord) -> bool:
-    """Of arrays that Ray can share, which Flower's own are not."""
+    """Of arrays that Ray can share and nobody changes, which Flower's own are not."""
     arrays = list(record.values())
     return all(isinstance(a, PlainArray) for a in arrays) and sum(a.numpy().nbytes for a in arrays) >= _FROM_BYTES

@@ -40,9 +40,14 @@ def workers(monkeypatch):
             raise RayError
         return call[1]
 
-    monkeypatch.setattr(flower_backend, "ray", SimpleNamespace(get=get))
+    def wait(calls, fetch_local):
+        assert not fetch_local and calls[0][0].wait(PATIENCE_S)
+
+    monkeypatch.setattr(flower_backend, "ray", SimpleNamespace(get=get, wait=wait))
+    monkeypatch.setattr(flower_backend, "give_back_while_it_lives", lambda answer: None)  # messages are letters here
     backend = WorkersOnRay.__new__(WorkersOnRay)
     backend._lock, backend.app_fn, found = threading.Lock(), None, [Worker() for _ in range(3)]
+    backend._weights = SimpleNamespace(put_once=lambda message: message)
     backend._in_hand, backend._failed_s = dict.fromkeys(found, 0), {}
     backend._weights = SimpleNamespace(apart=lambda message: (None, message))
     return backend, found
