@@ -12,6 +12,7 @@ the limit is kept by a thread of its own, which the kernel's side of the signal 
 
 import atexit
 import gc
+import io
 import os
 import select
 import signal
@@ -28,6 +29,7 @@ from simulation.processes import below, kill
 INTERRUPTED = 130  # exit code of what was stopped, as shells have it after Ctrl-C
 LIMIT_S = 2.0  # of the three that are promised: the kernel takes its time as well to end a large process
 ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_WRITTEN_LATER = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)  # the first writes out the one below it, too
 WATCHER = "signals"  # name of the thread that waits for them
 
 
@@ -173,8 +175,20 @@ def left_with(code: int) -> int:
                 stream.flush()
         kill(below(os.getpid()))
         os._exit(code)
-    atexit.register(gc.freeze)  # Python goes through all objects as it ends: of TensorFlow a second's, for nothing
+    atexit.register(_put_nothing_away)
     return code
+
+
+def _put_nothing_away() -> None:
+    """Let Python not go through all objects as it ends, for nothing: of TensorFlow's it takes a second.
+
+    What it would do on the way for a file that somebody left open is done here.
+    """
+    for one in gc.get_objects():
+        if type(one) in _WRITTEN_LATER and not one.closed:
+            with suppress(OSError, ValueError):  # as Python has it: at the end nobody is told
+                one.flush()
+    gc.freeze()
 
 
 @contextmanager

@@ -211,3 +211,18 @@ def test_python_goes_through_no_objects_when_a_command_has_ended():
         [sys.executable, "-c", f"{code}sys.exit(left_with(3))"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (3, "True\n")
+
+
+@pytest.mark.parametrize("how", ["w", "wb", "w+b"])
+def test_a_file_that_a_part_of_somebody_left_open_is_written_when_a_command_ends(tmp_path, how):
+    text = "'said'" if how == "w" else "b'said'"
+    code = f"""
+import sys, types
+from simulation.signals import left_with
+part = types.ModuleType("part")
+exec("import sys; out = open(sys.argv[1], sys.argv[2]); out.write({text}); keeps = lambda: out", vars(part))
+sys.modules["part"] = part
+sys.exit(left_with(0))
+"""
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "out"), how], cwd=ROOT, check=True)
+    assert (tmp_path / "out").read_bytes() == b"said"
