@@ -95,7 +95,8 @@ class RunProgress:
             return
         self._say_how_many_more()
         epsilon = "no privacy" if record.epsilon is None else f"epsilon {Bound(record.epsilon):.2f}{of_what}"
-        phones, speed = f"{record.reports} phones ({_funnel(record)})", f"{record.tokens_per_second:,.0f} tokens/s"
+        phones = f"{record.reports} {'phone' if record.reports == 1 else 'phones'} ({_funnel(record)})"
+        speed = f"{record.tokens_per_second:,.0f} tokens/s"
         loss = f"loss {record.loss:.3f}"
         measured = (record.held_out or {}).get(TOP1_RECALL.name)
         recall = f"  recall {TOP1_RECALL.text(measured)}" if measured is not None else ""

@@ -184,7 +184,8 @@ function figures() {
   const characters = state.total.characters + lettersOf(text.value).length;
   const taps = state.total.taps + state.taps;
   at("counts").textContent = `${characters} / ${taps}`;
-  at("saved").textContent = characters ? percent(1 - taps / characters) : "–";
+  // Below nothing are drafts that were thrown away: their keystrokes count, and their characters are not there.
+  at("saved").textContent = characters && taps <= characters ? percent(1 - taps / characters) : "–";
   at("send").disabled = !text.value.trim();
   at("learn").disabled = state.busy || !state.sent.length || !hasTraining();
   at("forget").disabled = state.busy || !(state.learned.has(state.active) || state.sent.length);

@@ -192,8 +192,8 @@ def _verdict(result: SweepResult, done: Sequence[TrialResult]) -> list[str]:
     lines = [*_what_intervals_are(best, done), *_unequal_privacy(done)]
     close = [trial.number for trial in done if is_close_to_best(trial)]
     if close:
-        others = ", ".join(map(str, close))
-        lines.append(f"trial {best.number} is the best; no difference from it is shown for: {others}")
+        others = f"trial{'' if len(close) == 1 else 's'} {', '.join(map(str, close))}"
+        lines.append(f"trial {best.number} is the best; no difference from it is shown for {others}")
     elif len(done) > 1:
         lines.append(f"trial {best.number} is the best, and better than every other beyond its interval")
     return lines

@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -44,6 +45,14 @@ def test_a_pipe_gets_a_whole_line_a_round():
     assert first.startswith("round    1/100  ") and "epsilon 8.00" in first
     assert " left" in second and second.endswith(" left")  # by the second round alone: the first pays for the start
     assert "?" not in first and not first.endswith("left") and first == first.rstrip()
+
+
+@pytest.mark.parametrize(("reports", "told"), [(1, "  1 phone ("), (2, "  2 phones (")])
+def test_one_phone_is_no_phones(reports, told):
+    stream = io.StringIO()
+    with RunProgress(stream, 100, 0) as progress:
+        progress.round_done(replace(record(epsilon=8.0), reports=reports), 1, "")
+    assert told in stream.getvalue()
 
 
 def test_a_step_between_rounds_is_no_part_of_their_pace(monkeypatch):
