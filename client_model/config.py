@@ -101,7 +101,7 @@ class DataConfig:
 
     @property
     def columns(self) -> Columns:
-        """The columns of the file; internal, its class may change."""
+        """The columns of the file."""
         return Columns(self.user_column, self.text_column, self.time_column)
 
     @property

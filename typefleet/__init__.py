@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from client_model.config import DataConfig, ModelConfig, TrainingConfig
-    from client_model.learning.cells.base import Cell, CellSizes, CellWeight
+    from client_model.learning.cells.base import Cell, CellSizes, CellWeight, glorot, starting_at
     from client_model.learning.cells.door import CELLS
     from client_model.metrics.config import EvaluationConfig
     from client_model.metrics.door import METRICS
     from client_model.metrics.keystrokes import KeystrokeTable
     from client_model.metrics.metric import Baseline, Metric
     from client_model.metrics.scored_tokens import ScoredTokens, TokenScores
-    from client_model.text.formats.base import DataError, Message, MessageFormat
+    from client_model.text.formats.base import DataError, Message, MessageFormat, message_of
+    from client_model.text.formats.columns import Columns
     from client_model.text.formats.door import FORMATS
     from server_strategy.aggregation.config import AggregationConfig
     from server_strategy.cohorts import CohortSource, RoundPlan, UniformCohorts
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
     from simulation.run.trackers.door import TRACKERS
     from simulation.start_up import Span
     from simulation.storage.config import StorageConfig
-    from simulation.world.availability.base import Availability
+    from simulation.world.availability.base import Availability, WorldFacts
     from simulation.world.availability.door import AVAILABILITY
     from simulation.world.config import FleetConfig
     from simulation.world.consent.config import ConsentConfig
@@ -68,14 +69,15 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "client_model.config": ("DataConfig", "ModelConfig", "TrainingConfig"),
-    "client_model.learning.cells.base": ("Cell", "CellSizes", "CellWeight"),
+    "client_model.learning.cells.base": ("Cell", "CellSizes", "CellWeight", "glorot", "starting_at"),
     "client_model.learning.cells.door": ("CELLS",),
     "client_model.metrics.config": ("EvaluationConfig",),
     "client_model.metrics.door": ("METRICS",),
     "client_model.metrics.keystrokes": ("KeystrokeTable",),
     "client_model.metrics.metric": ("Baseline", "Metric"),
     "client_model.metrics.scored_tokens": ("ScoredTokens", "TokenScores"),
-    "client_model.text.formats.base": ("DataError", "Message", "MessageFormat"),
+    "client_model.text.formats.base": ("DataError", "Message", "MessageFormat", "message_of"),
+    "client_model.text.formats.columns": ("Columns",),
     "client_model.text.formats.door": ("FORMATS",),
     "server_strategy.aggregation.config": ("AggregationConfig",),
     "server_strategy.cohorts": ("CohortSource", "RoundPlan", "UniformCohorts"),
@@ -111,7 +113,7 @@ _PLACES = {
     "simulation.run.trackers.door": ("TRACKERS",),
     "simulation.start_up": ("Span",),
     "simulation.storage.config": ("StorageConfig",),
-    "simulation.world.availability.base": ("Availability",),
+    "simulation.world.availability.base": ("Availability", "WorldFacts"),
     "simulation.world.availability.door": ("AVAILABILITY",),
     "simulation.world.config": ("FleetConfig",),
     "simulation.world.consent.config": ("ConsentConfig",),
@@ -141,6 +143,7 @@ __all__ = [
     "CellWeight",
     "CohortConfig",
     "CohortSource",
+    "Columns",
     "ConfigError",
     "ConsentConfig",
     "DPFedAvg",
@@ -199,10 +202,14 @@ __all__ = [
     "UniformCohorts",
     "UnknownKindError",
     "VocabularyCost",
+    "WorldFacts",
+    "glorot",
     "make_privacy_plan",
+    "message_of",
     "read_config",
     "resume",
     "simulate",
+    "starting_at",
 ]
 
 

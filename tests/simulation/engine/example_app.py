@@ -1,5 +1,7 @@
 """A Flower app of one's own with DPFedAvg, as docs/how-to/own-flower-app.md shows it: phones are arrays of numbers."""
 
+import time
+
 import numpy as np
 from flwr.app import Array, ArrayRecord, Context, Message
 from flwr.clientapp import ClientApp
@@ -81,6 +83,8 @@ def main(grid: Grid, context: Context) -> None:
         evaluation_phones=np.arange(60, 70),
         metrics=lambda counts: {"mean-error": float(counts["error"]) / (10 * 20)},
     )
+    while not list(grid.get_node_ids()):  # the strategy wants a host that is connected
+        time.sleep(0.1)
     start = ArrayRecord({"w": Array(np.zeros((4, 5), np.float32))})
     result = strategy.start(grid, start, num_rounds=4)
     print(strategy.spent(ended=True).epsilon, result.evaluate_metrics_clientapp[4]["mean-error"])
