@@ -25,9 +25,9 @@ from typefleet import (
 client, server = ClientApp(), ServerApp()
 
 
-def numbers_of(phone: int) -> np.ndarray:
-    """What a phone has: float32 [20], about 1."""
-    return np.random.default_rng(phone).normal(1.0, 0.1, 20).astype(np.float32)
+def numbers_of(phone: int, size: int) -> np.ndarray:
+    """What a phone has: float32 [size], about 1."""
+    return np.random.default_rng(phone).normal(1.0, 0.1, size).astype(np.float32)
 
 
 @client.train()
@@ -40,7 +40,7 @@ def train(message: Message, context: Context) -> Message:
     total = FixedPointSum(start.size, request.clip_norm, sizes, request.longest_norm)
     summed, rejected = [], []
     for phone in request.phones.tolist():
-        update = 0.5 * (numbers_of(phone) - start)  # of your training: float32 [num_weights]
+        update = 0.5 * (numbers_of(phone, start.size) - start)  # of your training: float32 [num_weights]
         try:
             norm = total.add(update, request.update_weight)
         except NonFiniteUpdateError:
@@ -64,7 +64,7 @@ def evaluate(message: Message, context: Context) -> Message:
     """Count on each held-out phone; the strategy adds the counts up."""
     request = EvaluateRequest.from_content(message.content)
     weights = np.concatenate([array.ravel() for array in request.arrays.to_numpy_ndarrays()])
-    errors = [float(np.abs(numbers_of(phone) - weights).sum()) for phone in request.phones.tolist()]
+    errors = [float(np.abs(numbers_of(phone, weights.size) - weights).sum()) for phone in request.phones.tolist()]
     reply = EvaluateReply(phones=request.phones, counts={"error": np.array(errors)})
     return Message(reply.to_content(), reply_to=message)
 

@@ -36,7 +36,7 @@ def test_flowers_own_loop_trains_it(context, capsys):
 @pytest.mark.parametrize("scope", ["update", "layer"])
 def test_what_it_answers_keeps_to_the_request(monkeypatch, context, scope):
     numbers = {1: np.full(20, 0.2, np.float32), 2: np.full(20, np.nan, np.float32), 3: np.full(20, 9.0, np.float32)}
-    monkeypatch.setattr(example_app, "numbers_of", numbers.__getitem__)
+    monkeypatch.setattr(example_app, "numbers_of", lambda phone, size: numbers[phone])
     arrays = ArrayRecord({"a": Array(np.zeros(8, np.float32)), "b": Array(np.zeros(12, np.float32))})
     phones = np.array([3, 2, 1])
     request = TrainRequest(
