@@ -2,7 +2,7 @@
 FROM python:3.11-slim
 WORKDIR /typefleet
 COPY . .
-# The compiler is for the kernel in C alone, and goes again; without it TensorFlow trains, at 70 to 90 % of the speed.
+# The compiler is for the kernel in C alone, and goes again; without it TensorFlow trains, at 70 to 85 % of the speed.
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && \
     pip install --no-cache-dir --require-hashes -r requirements/run.txt && \
     pip install --no-cache-dir --no-deps --no-build-isolation . && \

@@ -99,7 +99,8 @@ class DPFedAvg(Strategy):
             `client_model.metrics.table.metric_table().numbers` of the counts of `simulation`'s hosts.
         evaluate_every: releases from one evaluation to the next; the last one is always evaluated.
         message_timeout_s: life of a message; a late reply is then dropped instead of kept for hours.
-        aggregator: makes one sum of the hosts' answers; by default the server is told of each phone.
+        aggregator: makes one sum of the hosts' answers; by default the server is told of each phone. Internal: its form
+            may change.
 
     Raises:
         InputError: contradictory settings, or a target or a sensitivity that cannot be had.
@@ -176,17 +177,17 @@ class DPFedAvg(Strategy):
 
     @property
     def ledger(self) -> PrivacyLedger:
-        """The record of the releases."""
+        """The record of the releases; internal, its class may change."""
         return self._releases.ledger
 
     @property
     def participation(self) -> ParticipationLog:
-        """Who took part in the releases so far."""
+        """Who took part in the releases so far; internal, its class may change."""
         return self._releases.participation
 
     @property
     def protected_sum(self) -> ProtectedSum | LatticeSum | NoisedSum:
-        """What makes the noise."""
+        """What makes the noise; internal, its class may change."""
         return self._releases.protected_sum
 
     @property
@@ -200,6 +201,8 @@ class DPFedAvg(Strategy):
 
     def go_back(self, phones: int, server_round: int, record: Record) -> None:
         """Go on from the last release that was made or loaded as if some phones had never come; it is on record then.
+
+        It is for `forget.py`; internal, its form may change.
 
         Args:
             phones: how many the run is without from now on.

@@ -7,10 +7,11 @@ skip that part, and has to be set before the first import in every process.
 The library's queries draw from TensorFlow's generators: unseeded they cannot be repeated, seeded they
 depend on how many draws came before (`GaussianSumQuery`) or share draws between neighbouring seeds, in
 float32 (`TreeResidualSumQuery`); its restart is a traced function, in which noise from outside would be
-drawn once and used for ever. `KeyedSumQuery` keeps the library's clipping, sums and privacy event,
+drawn once and used for ever. `KeyedSumQuery` keeps the library's interface and privacy event,
 takes its noise from a mechanism's stream, and draws from the generators of a `NoiseKey`: a run resumed
-after a crash repeats the same release bit for bit, and no two releases, tensors or keys share a draw. The
-tests hold tree and adaptive clipping against the library's own.
+after a crash repeats the same release bit for bit, and no two releases, tensors or keys share a draw. It
+also inherits the library's clipping and sums, which a run does not use: `update_sum.FixedPointSum` clips and
+adds up. The tests hold that clipping, tree and adaptive clipping against the library's own.
 """
 
 import collections
@@ -70,8 +71,8 @@ class _Place(NamedTuple):
 class KeyedSumQuery(GaussianSumQuery):  # type: ignore[misc]  # tensorflow-privacy has no types
     """Sum query whose noise comes from a mechanism and is a function of (key, purpose, releases so far).
 
-    Clipping and sums are tensorflow-privacy's. The state holds the noise of each tensor, which is advanced
-    in place, since it may be large: a state can be used once, and a second use raises.
+    Clipping and sums are inherited from tensorflow-privacy, and used by tests alone. The state holds the noise of each
+    tensor, which is advanced in place, since it may be large: a state can be used once, and a second use raises.
     """
 
     _GlobalState = collections.namedtuple("_GlobalState", ["l2_norm_clip", "stddev", "release", "noises", "attempt"])

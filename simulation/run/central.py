@@ -1,4 +1,4 @@
-"""The same model trained in one place: what a run could hope for at best, kept in its folder as central.json."""
+"""The same model trained in one place by one fixed recipe, to hold a run to: kept in its folder as central.json."""
 
 import json
 from dataclasses import asdict, dataclass

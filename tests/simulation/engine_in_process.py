@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from flwr.app import Context, Message, RecordDict
+from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
 
 from simulation.engine.client_app import app
@@ -20,9 +21,14 @@ from simulation.start import start
 
 
 class GridInProcess(Grid):
-    """One node, which answers a message while it is pushed."""
+    """One node, which answers a message while it is pushed.
 
-    def __init__(self) -> None:
+    Args:
+        client: what answers.
+    """
+
+    def __init__(self, client: ClientApp = app) -> None:
+        self._client = client
         self._ids = (f"message {number}" for number in itertools.count())
         self._answers: dict[str, Message] = {}
 
@@ -43,7 +49,7 @@ class GridInProcess(Grid):
         pushed = []
         for message in messages:
             message.metadata.__dict__["_message_id"] = next(self._ids)  # Flower does this when a message is sent
-            answer = app(message, Context(0, 1, {}, RecordDict(), {}))
+            answer = self._client(message, Context(0, 1, {}, RecordDict(), {}))
             self._answers[message.metadata.message_id] = answer
             pushed.append(message.metadata.message_id)
         return pushed

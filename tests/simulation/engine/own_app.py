@@ -1,35 +1,23 @@
-"""A user's own Flower client for DPFedAvg: phones are arrays, nothing of `simulation` is used."""
+"""The docs' Flower client for DPFedAvg, which can be made to misbehave; nothing of `simulation` is used."""
 
 import os
 import signal
 import time
 from pathlib import Path
 
-import numpy as np
-from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
+from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
-from server_strategy.update_sum import FixedPointSum
+from tests.simulation.engine import example_app
 
 app = ClientApp()
 
 
 @app.train()
 def train(message: Message, context: Context) -> Message:
-    """Pull the weights towards each phone's own target; fail or die where the test asks for it."""
-    config = message.content["config"]
-    _misbehave(str(config.get("misbehave", "")))
-    weights = np.concatenate([a.ravel() for a in message.content["arrays"].to_numpy_ndarrays()])
-    total = FixedPointSum(len(weights), float(config["clip-norm"]))
-    metrics = {"phone-ids": [], "rejected-ids": [], "update-norm": [], "loss-sum": [], "tokens": []}
-    for phone in config["phone-ids"]:
-        target = np.random.default_rng(phone).normal(1.0, 0.1, len(weights))
-        update = (0.5 * (target - weights)).astype(np.float32)
-        row = (phone, total.add(update), float(np.square(target - weights).sum()), 1)
-        for name, value in zip(("phone-ids", "update-norm", "loss-sum", "tokens"), row, strict=True):
-            metrics[name].append(value)
-    content = RecordDict({"update-sum": ArrayRecord([total.values]), "metrics": MetricRecord(metrics)})
-    return Message(content, reply_to=message)
+    """Train as the example does; fail or die first where the test asks for it."""
+    _misbehave(str(message.content["config"].get("misbehave", "")))
+    return example_app.train(message, context)
 
 
 def _misbehave(how: str) -> None:
