@@ -1,5 +1,6 @@
 """Settings of the server: how many phones a round needs, and how often one may take part."""
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -24,7 +25,8 @@ class CohortConfig:
     minimum_report_share: Annotated[float, Gt(0), Le(1)] = 0.8
     """A round with fewer reports than this share of the goal is abandoned."""
     min_separation_rounds: Annotated[int, Ge(1)] = 20
-    """A phone that took part in round i may next take part in round i plus this."""
+    """A phone that took part in a completed round may next take part in the one this many completed rounds (releases)
+    later. Abandoned rounds do not count: they bring nobody back."""
     max_participations: Annotated[int | None, Ge(1)] = None
     """A phone takes part at most this many times; by default as often as the separation allows."""
     min_separation_h: Annotated[float, Ge(0)] = 0.0
@@ -36,3 +38,8 @@ class CohortConfig:
     (half to one and a half times); 0: it stays connected."""
     max_abandoned_in_a_row: Annotated[int, Ge(1)] = 100
     """Stop the run after this many abandoned rounds without a completed one."""
+
+    @property
+    def minimum_reports(self) -> int:
+        """A round with fewer reports is abandoned."""
+        return math.ceil(self.minimum_report_share * self.goal)

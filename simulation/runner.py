@@ -53,8 +53,8 @@ from simulation.world.consent.config import EVALUATE, TELEMETRY
 from typefleet.errors import expected, printable
 
 _WHAT_HELPS = (
-    "a lower goal, a longer --cohort.selection-timeout-s, a smaller --cohort.min-separation-rounds or a larger "
-    "--fleet.size helps"
+    "abandoned rounds bring no phone back, and this run keeps its settings: a new run with a lower goal, a smaller "
+    "--cohort.min-separation-rounds or a larger --fleet.size helps"
 )
 
 

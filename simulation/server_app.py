@@ -19,6 +19,7 @@ from simulation.audit_trail import recording
 from simulation.flags import parse_simulate
 from simulation.run.accepted_input import accept_input
 from simulation.run.other_runs import require_admission
+from simulation.run.sustained import require_phones_enough
 from typefleet.errors import TypefleetError
 
 app = ServerApp()
@@ -52,6 +53,7 @@ def _run(grid: Grid, argv: list[str]) -> None:
     resume = flags.resume is not None
     accepted = accept_input(flags.run, resume)
     if not resume:
+        require_phones_enough(accepted)
         require_admission(accepted)
     import_tensorflow_quietly()
     from client_model.learning.local_training import limit_threads

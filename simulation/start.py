@@ -13,6 +13,7 @@ from simulation.run.accepted_input import AcceptedInput, accept_input
 from simulation.run.checkpoint import CheckpointError, load_newest_checkpoint, totals_of
 from simulation.run.directory import RunDirectory
 from simulation.run.other_runs import require_admission
+from simulation.run.sustained import require_phones_enough
 from simulation.signals import INTERRUPTED
 from simulation.steps import steps_shown_on
 from typefleet.errors import MachineError
@@ -72,6 +73,7 @@ def _start(
     ):
         accepted = accept_input(config, resume, parts)  # what can be refused is refused before anything is started
         if not resume:
+            require_phones_enough(accepted)
             require_admission(accepted)
     with nullcontext(engine) if engine is not None else Engine(accepted.config.engine) as used:
         if accepted.forgotten.life or not (resume and _is_finished(config)):

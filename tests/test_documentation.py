@@ -6,12 +6,18 @@ import runpy
 import shlex
 import sys
 import tomllib
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from simulation.config import RunConfig
+from simulation.engine.config import EngineConfig
+from simulation.flags import parse_simulate
+from simulation.run.accepted_input import accept_input
+from simulation.run.preparation import settle
+from simulation.run.sustained import foreseen_rounds, require_phones_enough
 from simulation.settings import choose, flag_name, leaves, selectors
 from tests.conftest import ROOT
 from tests.forked_processes import run_forked
@@ -119,6 +125,36 @@ def test_every_flag_that_is_named_exists(page):
     for code in re.findall(r"`([^`]+)`", text):
         if code.startswith("--") or "scripts/" in code:
             assert set(re.findall(r"(?<![\w-])--[a-z][\w.-]*", code)) <= known, code
+
+
+def test_the_fleet_of_every_run_has_phones_enough_for_its_rounds():
+    """Those that can be prepared here: without files of the reader's own, and on any machine."""
+    seen, page_of = set(), {}
+    for page in WITH_FLAGS:
+        for words in commands_of(page):
+            if "scripts/simulate.py" in words:
+                page_of[tuple(words[words.index("scripts/simulate.py") + 1 :])] = page
+    for argv, page in page_of.items():
+        config = _on_any_machine(argv)
+        if config is None or (config.fleet.size or 0) > 50_000:  # their text takes seconds; they have one round
+            continue
+        if (world := (config.rounds, config.seed, config.cohort, config.fleet, config.aggregation)) in seen:
+            continue
+        seen.add(world)
+        accepted = accept_input(config)
+        require_phones_enough(accepted)
+        completed, abandoned, stops = foreseen_rounds(settle(accepted))
+        assert not stops and completed > abandoned, f"{name_of(page)}: {shlex.join(argv)}"
+    assert {cohort.goal for _, _, cohort, *_ in seen} >= {20, 40, 100}
+
+
+def _on_any_machine(argv):
+    """The settings of a documented run, on the processor; None where a file is not there."""
+    named = [ROOT / word for word in argv if Path(word).suffix in (".jsonl", ".csv", ".npz", ".toml", ".key")]
+    if "--resume" in argv or not all(path.exists() for path in named):
+        return None
+    config = parse_simulate([str(ROOT / word) if word.endswith(".toml") else word for word in argv]).run
+    return replace(config, output_dir=None, engine=EngineConfig())
 
 
 def test_flags_are_found_at_all():

@@ -32,7 +32,7 @@ class BudgetRequest:
     population: Annotated[int | None, Ge(1)] = None
     """Phones."""
     min_separation_rounds: Annotated[int | None, Ge(1)] = None
-    """A phone that took part in round i may next take part in round i plus this."""
+    """A phone that took part in completed round (release) i may next take part in i plus this."""
     max_participations: Annotated[int | None, Ge(1)] = None
     """Most participations of one phone. Without a separation they are taken to be evenly spaced: marked as assumed,
     with the cost at the worst moments beside it."""

@@ -12,6 +12,7 @@ from simulation.run.kernel import bits_that_train, kernel_that_trains, kernels_o
 from simulation.run.other_runs import introduction
 from simulation.run.preparation import Prepared
 from simulation.run.report import plan_lines
+from simulation.run.sustained import too_few_phones
 
 if TYPE_CHECKING:
     from simulation.run.lifecycle import Run
@@ -36,6 +37,8 @@ def introduction_of(run: "Run") -> Iterator[str]:
     yield from _other_kernel(run)
     if config.engine.address is not None:
         yield warning_of(config.engine.address)
+    if run.totals.server_round == 0 and (words := too_few_phones(prepared)) is not None:
+        yield f"rounds      note: {words}"
     most_rho = run.strategy.most_rho(run.pays_again, run.totals.server_round + 1)
     yield plan_lines(run.strategy.plan, prepared.shape.num_weights, most_rho)
     if gone := len(prepared.forgotten.phones):

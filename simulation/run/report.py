@@ -60,8 +60,8 @@ def plan_lines(plan: PrivacyPlan, num_weights: int, most_rho: float | None) -> s
     if drowned > 1:
         text += (
             f"\n            note: the noise is {drowned:.1f} times as long as the longest possible sum of updates; "
-            f"expect little to be learned\n            (a larger --cohort.goal, or --privacy.modelled-cohort to see "
-            "what a large deployment would reach)"
+            f"expect little to be learned\n            (--privacy.modelled-cohort shows what a large deployment would "
+            "reach; a larger --cohort.goal\n            needs a larger --fleet.size)"
         )
     return text
 

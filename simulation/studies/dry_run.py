@@ -47,6 +47,10 @@ class HourCounts:
     eligible: NDArray[np.float64] = field(default_factory=lambda: np.zeros(24))
     invited: NDArray[np.float64] = field(default_factory=lambda: np.zeros(24))
 
+    def mean_eligible(self, days: int) -> list[float] | None:
+        """Phones eligible at that hour, mean over the days; by local hour the sum over the time zones' moments."""
+        return (self.eligible / days).tolist() if days else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class DryRound:
@@ -86,6 +90,15 @@ class DryRun:
     simulated_s: float = 0.0
     planning_s: float = 0.0  # wall seconds of the rounds
     ready_s: float = 0.0  # wall seconds before the first round
+
+    def would_stop_at(self, abandoned_in_a_row: int) -> int | None:
+        """The round after which a run stops, since so many in a row were abandoned; None: it does not."""
+        in_a_row = 0
+        for one in self.rounds:
+            in_a_row = in_a_row + 1 if one.abandoned else 0
+            if in_a_row >= abandoned_in_a_row:
+                return one.round
+        return None
 
 
 def model_bytes(config: RunConfig) -> int:

@@ -22,7 +22,7 @@ from simulation.plots import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
 from simulation.run.directory import check_output_dir, new_folder
 from simulation.studies.dry_run import DryRun, prepare_dry_run, run_days
 from simulation.studies.dry_run_consent import consent_of_days, print_consent
-from simulation.studies.dry_run_seeds import intervals, print_intervals, seeded, summary_of_seeds
+from simulation.studies.dry_run_seeds import intervals, print_intervals, print_stops, seeded, summary_of_seeds
 from simulation.studies.dry_run_settings import NO_PROTECTION, Protection
 from simulation.studies.dry_run_steps import LEFT, steps_summary, steps_words
 from simulation.tables import print_groupings
@@ -111,8 +111,10 @@ def _played_into(
     write_text_atomically(folder / "summary.json", json.dumps(together, indent=2) + "\n")
     if seeds == 1:
         print_summary(console, summaries[0], phones)
+        print_stops(console, summaries, config.cohort)
         return files
     print_intervals(console, intervals(summaries), [one.seed for one in fleets])
+    print_stops(console, summaries, config.cohort)
     return [folder / "summary.json", *(folder / f"seed-{one.seed}" for one in fleets)]
 
 
@@ -147,6 +149,7 @@ def dry_run_summary(run: DryRun, cohort: CohortConfig) -> dict[str, Any]:
         "rounds_completed": len(done),
         "rounds_abandoned": len(run.rounds) - len(done),
         "rounds_completed_share": len(done) / len(run.rounds) if run.rounds else None,
+        "would_stop_at_round": run.would_stop_at(cohort.max_abandoned_in_a_row),
         "rounds_per_day": len(done) / days if days else None,
         "round_s": _quantiles(np.array([r.took_s for r in done])),
         "days_to_rounds": {
@@ -171,18 +174,13 @@ def dry_run_summary(run: DryRun, cohort: CohortConfig) -> dict[str, Any]:
             run.log.counts * run.tokens,
         ),
         "hours": {
-            name: {"eligible_mean": _mean_eligible(counts, run), "invited": counts.invited.tolist()}
+            name: {"eligible_mean": counts.mean_eligible(run.days_looked_at), "invited": counts.invited.tolist()}
             for name, counts in (("utc", run.by_utc_hour), ("local", run.by_local_hour))
         },
         "ready_s": run.ready_s,
         "planning_s": run.planning_s,
         "rounds_per_wall_second": len(run.rounds) / run.planning_s if run.planning_s else None,
     }
-
-
-def _mean_eligible(counts: Any, run: DryRun) -> list[float] | None:
-    """Phones eligible at that hour, mean over the days; by local hour the sum over the time zones' moments."""
-    return (counts.eligible / run.days_looked_at).tolist() if run.days_looked_at else None
 
 
 def _quantiles(values: NDArray[np.float64] | NDArray[np.int64]) -> dict[str, float] | None:

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from client_model.metrics.intervals import CONFIDENCE, Interval, over_seeds, shown_half, why_so_wide
+from server_strategy.config import CohortConfig
 from simulation.config import RunConfig
 from simulation.tables import print_groupings, print_table
 
@@ -141,6 +142,23 @@ def print_intervals(console: Console, found: Mapping[str, Interval | None], seed
     wide = why_so_wide(len(seeds))
     note = f"± half of the 95 % t-interval over {len(seeds)} seeds, {seeds[0]} to {seeds[-1]}, each another fleet"
     console.print(f"{note}{f': {wide}' if wide else ''}. Without ±: all seeds gave the same value.")
+
+
+def print_stops(console: Console, summaries: Sequence[Mapping[str, Any]], cohort: CohortConfig) -> None:
+    """That a run would not play on as a dry run does, if so.
+
+    Args:
+        console: to print to.
+        summaries: one per seed.
+        cohort: of all of them.
+    """
+    stops = [at for one in summaries if (at := one["would_stop_at_round"]) is not None]
+    if stops:
+        of = f", {len(stops)} of {len(summaries)} fleets" if len(summaries) > 1 else ""
+        console.print(
+            f"A run would stop at round {min(stops):,}{of}: {cohort.max_abandoned_in_a_row:,} in a row are abandoned "
+            "(--cohort.max-abandoned-in-a-row), and abandoned rounds bring no phone back."
+        )
 
 
 def _text(one: Interval | None, factor: float, digits: int) -> str:

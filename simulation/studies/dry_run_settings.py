@@ -15,7 +15,6 @@ _IGNORED = {
     ),
     *(("model", name) for name in ("init", "init_epochs", "init_is_public", "init_learning_rate")),
     *(("training", name) for name in ("learning_rate", "max_gradient_norm", "batch_size")),
-    ("cohort", "max_abandoned_in_a_row"),
     *(("consent", f"{purpose}_share") for purpose in ("evaluate", "personalise", "telemetry")),
     ("consent", "withdraws"),
 }

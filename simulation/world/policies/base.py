@@ -125,7 +125,7 @@ class SuccessiveRounds(RoundPolicy):
         timeline.now_s = closing.closed_s + self.settings.pause_s
         reporters = attempts.pick(np.sort(staying[: closing.used]))
         reported, cohort = len(reporters.phone), timeline.cohort
-        minimum = int(np.ceil(cohort.minimum_report_share * cohort.goal))
+        minimum = cohort.minimum_reports
         plural = "report" if reported == 1 else "reports"
         funnel = Funnel(
             invited=len(attempts.phone),
@@ -185,7 +185,7 @@ class SuccessiveRounds(RoundPolicy):
         timeline.now_s = played.over_s + self.settings.pause_s
         found = steps.funnel_of(funnel, played, funnel.closed_s)
         date = simulated_date(timeline.fleet.config.start_date, played.over_s)
-        minimum = int(np.ceil(timeline.cohort.minimum_report_share * timeline.cohort.goal))
+        minimum = timeline.cohort.minimum_reports
         why = played.failure and f"secure aggregation: {WHY_FAILED[played.failure]}"
         if why is None and played.unmasked_too_late:
             why = "secure aggregation: a phone withdrew after its vector was counted, so that the sum is not unmasked"

@@ -16,7 +16,7 @@ from simulation.flags import parse_simulate
 from simulation.studies import dry_run_report
 from simulation.studies.dry_run import prepare_dry_run, run_days, tokens_of_phones
 from simulation.studies.dry_run_report import dry_run_summary, play_and_report, write_report
-from simulation.studies.dry_run_seeds import summary_of_seeds
+from simulation.studies.dry_run_seeds import print_stops, summary_of_seeds
 from simulation.world.config import FleetConfig
 from tests.heard_steps import Heard
 from tests.server_strategy.test_funnel import COUNTS
@@ -154,3 +154,14 @@ def test_tokens_follow_the_population():
     tokens = tokens_of_phones(RunConfig(fleet=FleetConfig(size=20_000)), 20_000)
     assert 0 < np.median(tokens) < 1000 and len(np.unique(tokens)) > 100
     np.testing.assert_array_equal(tokens[:50], tokens_of_phones(RunConfig(), 50))
+
+
+def test_it_says_at_which_round_a_run_would_stop():
+    flags = ("--cohort.goal", "60", "--fleet.size", "300", "--cohort.max-abandoned-in-a-row")
+    (config, run), (_, patient) = played(*flags, "3", days=1.0), played(*flags, "1000", days=1.0)
+    why = "".join("x" if one.abandoned else "." for one in run.rounds)
+    summary, said = dry_run_summary(run, config.cohort), io.StringIO()
+    assert summary["would_stop_at_round"] == why.index("xxx") + 3
+    assert patient.rounds == run.rounds and patient.would_stop_at(1000) is None
+    print_stops(Console(file=said, width=200), [summary, {"would_stop_at_round": None}], config.cohort)
+    assert f"stop at round {summary['would_stop_at_round']}, 1 of 2 fleets: 3 in a row" in said.getvalue()
