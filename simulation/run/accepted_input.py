@@ -290,7 +290,8 @@ def _check_kept(config: RunConfig, population: Population, training: NDArray[np.
 def _check_goal(config: RunConfig, most: int, which: str) -> None:
     """Refuse a round of more phones than there are; `which` are they, with a place for their number."""
     if config.cohort.goal > most:
-        raise ConfigError(expected("--cohort.goal", f"at most {which.format(most)}", config.cohort.goal))
+        words = expected("--cohort.goal", f"at most {which.format(most)}", config.cohort.goal)
+        raise ConfigError(f"{words}; a larger --fleet.size adds phones with messages of the same people")
 
 
 def _given_vocabulary(config: RunConfig, start: StartingPoint | None) -> Vocabulary | None:

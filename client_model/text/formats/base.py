@@ -178,7 +178,8 @@ def require_columns(where: str, names: Sequence[str], columns: Columns = USUAL) 
     missing = [c for c in columns.names if c not in names]
     if missing:
         found = f"{len(names)} columns and no {' and no '.join(missing)}"
-        raise DataError(expected(where, f"the columns {columns}", found))
+        flags = "--data.user-column, --data.text-column and --data.time-column name others"
+        raise DataError(f"{expected(where, f'the columns {columns}', found)}; {flags}")
     twice = [c for c in columns.names if list(names).count(c) > 1]
     if twice:
         raise DataError(expected(where, f"the columns {columns} once each", f"{twice[0]} more than once"))
