@@ -43,6 +43,10 @@ INTERFACE = 1  # of fixed_point.c, which says when it is raised
 FRACTION_BITS = 40
 MAX_PHONES = 2**22  # |sum| <= 2^22 * 2^40, well inside int64
 MAX_WEIGHTS = 2**26
+# Within these no factor overflows, and what is rounded is little beside any update: half a unit of 2^-40 clip norms a
+# coordinate, at the largest of them a norm of 2e-5 over half a million weights and 4e-4 over MAX_WEIGHTS.
+SMALLEST_CLIP_NORM, LARGEST_CLIP_NORM = 1e-6, 1e5
+_LARGEST_EXPONENT = 700.0  # of a float64
 _NORM_MARGIN = 1 - 2.0**-26
 _ROUNDER = np.float64(1.5 * 2**52)
 _ROUNDER_BITS = int(_ROUNDER.view(np.int64))
@@ -59,7 +63,7 @@ class FixedPointSum:
 
     Args:
         size: weights of an update.
-        clip_norm: bound on the L2 norm of a clipped update.
+        clip_norm: bound on the L2 norm of a clipped update, from SMALLEST_CLIP_NORM to LARGEST_CLIP_NORM.
         layer_sizes: weights of each of m layers, to clip each of them to clip_norm / sqrt(m); the update is
             clipped as a whole if None. Either way a clipped update has norm at most clip_norm.
         longest: norm before clipping, as `add` returns it, above which an update counts as zeros; none does if None.
@@ -71,8 +75,10 @@ class FixedPointSum:
     def __init__(
         self, size: int, clip_norm: float, layer_sizes: Sequence[int] | None = None, longest: float | None = None
     ) -> None:
-        if not (clip_norm > 0 and math.isfinite(clip_norm)):
-            raise ValueError(expected("clip_norm", "a number > 0", clip_norm))
+        if not SMALLEST_CLIP_NORM <= clip_norm <= LARGEST_CLIP_NORM:
+            raise ValueError(
+                expected("clip_norm", f"a number from {SMALLEST_CLIP_NORM:g} to {LARGEST_CLIP_NORM:g}", clip_norm)
+            )
         if size > MAX_WEIGHTS:
             raise ValueError(expected("size", f"at most {MAX_WEIGHTS} weights", size))
         if layer_sizes is not None and sum(layer_sizes) != size:
@@ -168,6 +174,19 @@ def is_built() -> bool:
 
 def _is_for_c(update: NDArray[np.floating[Any]]) -> bool:
     return is_built() and update.dtype == np.float32 and update.flags.c_contiguous and update.flags.aligned
+
+
+def moved_clip_norm(clip_norm: float, down: float) -> float:
+    """A clip norm that adapts, after one release: times exp(-down), within what updates can be summed by.
+
+    Whatever is done with a noised count is post-processing, and so costs nothing.
+
+    Args:
+        clip_norm: of the release.
+        down: learning rate times (share of shorter updates - quantile), Andrew et al., arXiv:1905.03871, section 2.
+    """
+    moved = clip_norm * math.exp(min(-down, _LARGEST_EXPONENT))
+    return min(max(moved, SMALLEST_CLIP_NORM), LARGEST_CLIP_NORM)
 
 
 def to_float(values: NDArray[np.int64], clip_norm: float) -> NDArray[np.float64]:

@@ -71,7 +71,7 @@ class LatticeSum:
             halves = (2 * reports_below - reports) * (self._one // 2) + int(noise[0])
             share = halves / self._one / self._plan.goal + 0.5
             adaptive = self._plan.adaptive
-            self.clip_norm = clip_norm * math.exp(-adaptive.learning_rate * (share - adaptive.quantile))
+            self.clip_norm = adaptive.moved(clip_norm, share)
         self.releases += 1
         protected: NDArray[np.float64] = noised * (clip_norm / self._one)
         return protected

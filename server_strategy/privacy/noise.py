@@ -36,6 +36,7 @@ from tensorflow_privacy.privacy.dp_query.no_privacy_query import NoPrivacySumQue
 
 from server_strategy.privacy.mechanisms.base import Draw, Mechanism, NoiseStream, sensitivity_of  # noqa: E402
 from server_strategy.privacy.noise_key import NoiseKey  # noqa: E402
+from server_strategy.update_sum import moved_clip_norm  # noqa: E402
 from typefleet.at_once import at_once  # noqa: E402
 from typefleet.errors import ConfigError, expected  # noqa: E402
 from typefleet.own_parts import calling  # noqa: E402
@@ -248,7 +249,7 @@ class AdaptiveClipSumQuery(SumAggregationDPQuery):  # type: ignore[misc]
         noised, update_state, update_event = self.update_query.get_noised_result(unit, global_state.update)
         noised_below, count_state, count_event = self.count_query.get_noised_result(below, global_state.count)
         share = float(noised_below) / self._expected + 0.5
-        moved = clip_norm * math.exp(-self._learning_rate * (share - self._quantile))
+        moved = moved_clip_norm(clip_norm, self._learning_rate * (share - self._quantile))
         result = tf.nest.map_structure(lambda x: x * clip_norm, noised)
         event = dp_accounting.ComposedDpEvent([update_event, count_event])
         return result, self._GlobalState(moved, update_state, count_state), event

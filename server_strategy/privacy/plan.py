@@ -22,6 +22,7 @@ from server_strategy.privacy.vocabulary_cost import (
     delta_beside,
     vocabulary_rho,
 )
+from server_strategy.update_sum import moved_clip_norm
 from typefleet.errors import ConfigError, expected
 
 _OF_PHONES = "phone_noise"  # on record only where there is any
@@ -42,6 +43,15 @@ class AdaptiveClipping:
     update_noise_stddev: float | None = None  # in this run, in units of the clip norm
     count_noise_stddev: float | None = None  # in this run
 
+    def moved(self, clip_norm: float, share: float) -> float:
+        """The next clip norm, see `moved_clip_norm`.
+
+        Args:
+            clip_norm: of the release.
+            share: of its updates that were shorter, by the noised count.
+        """
+        return moved_clip_norm(clip_norm, self.learning_rate * (share - self.quantile))
+
 
 @dataclass(frozen=True)
 class PrivacyPlan:
@@ -56,7 +66,7 @@ class PrivacyPlan:
     goal: int
     min_separation_rounds: int
     max_participations: int
-    population: int  # phones of the training fleet, or of the modelled deployment
+    population: int  # phones of the fleet, held-out ones included, or of the modelled deployment
     modelled_cohort: int | None
     policy: str = "synchronous"  # when a round closes
     clip_scope: str = "update"

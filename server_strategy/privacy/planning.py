@@ -16,6 +16,7 @@ from server_strategy.privacy.distributed_noise.settle import calibrate
 from server_strategy.privacy.mechanisms.base import Horizon, Mechanism, sensitivity_of
 from server_strategy.privacy.mechanisms.record import made, on_record, require_usable
 from server_strategy.privacy.plan import AdaptiveClipping, PrivacyPlan
+from server_strategy.privacy.rounded_up import Bound
 from server_strategy.privacy.vocabulary_cost import (
     noise_multiplier_beside,
     planned_vocabulary,
@@ -42,7 +43,7 @@ def make_privacy_plan(
     Args:
         cohort, privacy: settings.
         rounds: releases planned.
-        num_phones: of the training fleet.
+        num_phones: of the fleet that is trained, held-out phones included.
         momentum: of the server, if its weights are a linear function of the updates; mechanisms can be optimised
             for it.
         mechanism: makes the noise, in the place of the kind that `privacy` names.
@@ -83,7 +84,22 @@ def make_privacy_plan(
     if plan.mechanism is not None:
         plan = _with_noise(plan, privacy, plan.mechanism, counts_words)
         plan = plan if phones_add is None else _with_noise_of_phones(plan, privacy, phones_add)
-    return _with_adaptive_clipping(plan, privacy)
+    plan = _with_adaptive_clipping(plan, privacy)
+    _require_room_for_one(plan)
+    return plan
+
+
+def _require_room_for_one(plan: PrivacyPlan) -> None:
+    """Refuse a budget that the first release would exceed: a round would be trained, and nothing learned.
+
+    Raises:
+        ConfigError: it says how large the budget has to be.
+    """
+    rho = None if plan.epsilon_budget is None else plan.rho_of(1, plan.min_separation_rounds, 1)
+    epsilon = None if rho is None else plan.epsilon_of(rho)
+    if epsilon is not None and plan.epsilon_budget is not None and epsilon > plan.epsilon_budget:
+        least = f"at least the {Bound(epsilon):.4g} of one release with this noise"
+        raise ConfigError(expected("--privacy.target-epsilon", least, plan.epsilon_budget))
 
 
 def _with_noise(plan: PrivacyPlan, privacy: PrivacyConfig, mechanism: Mechanism, counts_words: bool) -> PrivacyPlan:

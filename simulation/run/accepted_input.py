@@ -290,8 +290,9 @@ def _check_kept(config: RunConfig, population: Population, training: NDArray[np.
 def _check_goal(config: RunConfig, most: int, which: str) -> None:
     """Refuse a round of more phones than there are; `which` are they, with a place for their number."""
     if config.cohort.goal > most:
-        words = expected("--cohort.goal", f"at most {which.format(most)}", config.cohort.goal)
-        raise ConfigError(f"{words}; a larger --fleet.size adds phones with messages of the same people")
+        hint = "a larger --fleet.size adds phones with messages of the same people"
+        words = f"at most {which.format(most)}"
+        raise ConfigError(f"{expected('--cohort.goal', words, config.cohort.goal)}; {hint}")
 
 
 def _given_vocabulary(config: RunConfig, start: StartingPoint | None) -> Vocabulary | None:

@@ -301,7 +301,7 @@ def test_a_host_without_the_key_or_with_a_broken_form_says_so():
 @pytest.mark.parametrize("protocol", ["arithmetic", "secagg"])
 def test_a_sum_that_the_budget_has_no_room_for_does_not_come_to_be(protocol):
     hosts = Hosts()
-    strategy = strategy_of(plan_of(target_epsilon=0.5), protocol, hosts)
+    strategy = strategy_of(replace(plan_of(), epsilon_budget=0.5), protocol, hosts)
     assert list(strategy.configure_train(1, start_arrays(), ConfigRecord(), Nodes(1))) == []
     assert not hosts._sent  # no phone has even sent a key
     assert strategy.aggregate_train(1, [])[0] is None

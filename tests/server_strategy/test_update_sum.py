@@ -8,7 +8,16 @@ from hypothesis.extra import numpy as hnp
 from server_strategy.privacy.mechanisms.gaussian import IndependentNoise
 from server_strategy.privacy.noise import KeyedSumQuery
 from server_strategy.privacy.noise_key import NoiseKey
-from server_strategy.update_sum import FRACTION_BITS, FixedPointSum, NonFiniteUpdateError, l2_norm, to_float
+from server_strategy.update_sum import (
+    FRACTION_BITS,
+    LARGEST_CLIP_NORM,
+    SMALLEST_CLIP_NORM,
+    FixedPointSum,
+    NonFiniteUpdateError,
+    l2_norm,
+    moved_clip_norm,
+    to_float,
+)
 
 finite = st.floats(-1e6, 1e6, width=32)
 updates = hnp.arrays(np.float32, st.integers(1, 300), elements=finite)
@@ -88,9 +97,22 @@ def test_zero_update():
     assert total.add(np.zeros(5, np.float32)) == 0.0 and not total.values.any()
 
 
-@pytest.mark.parametrize("clip_norm", [0.0, -1.0, np.nan, np.inf])
-def test_clip_norm_must_be_positive(clip_norm):
-    with pytest.raises(ValueError, match="clip_norm: expected a number > 0"):
+@pytest.mark.parametrize("clip_norm", [SMALLEST_CLIP_NORM, LARGEST_CLIP_NORM])
+def test_at_both_ends_of_the_clip_norms_nothing_is_lost(clip_norm):
+    size, rng = 500_000, np.random.default_rng(0)
+    update = rng.normal(size=size).astype(np.float32)
+    update *= np.float32(min(1.0, clip_norm) / (2 * l2_norm(update)))
+    total = FixedPointSum(size, clip_norm)
+    total.add(update)
+    assert l2_norm(to_float(total.values, clip_norm) - update) <= max(3e-5, 1e-6 * l2_norm(update))
+    empty = FixedPointSum(3, clip_norm)
+    empty.add(np.zeros(3, np.float32))
+    assert not empty.values.any()
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, -1.0, np.nan, np.inf, 1e-300, 0.99e-6, 1.01e5, 1e15])
+def test_clip_norm_must_be_one_that_updates_can_be_summed_by(clip_norm):
+    with pytest.raises(ValueError, match="clip_norm: expected a number from 1e-06 to 100000, found"):
         FixedPointSum(3, clip_norm)
 
 
@@ -125,3 +147,12 @@ def test_clipping_by_layer_bounds_each_layer_and_so_the_whole(update, layers, cl
 def test_layers_must_add_up():
     with pytest.raises(ValueError, match="layer_sizes: expected 5 weights in all, found 4"):
         FixedPointSum(5, 1.0, [2, 2])
+
+
+@given(st.floats(SMALLEST_CLIP_NORM, LARGEST_CLIP_NORM), st.floats(-1e9, 1e9))
+def test_a_clip_norm_that_adapts_stays_where_updates_can_be_summed(clip_norm, down):
+    moved = moved_clip_norm(clip_norm, down)
+    FixedPointSum(3, moved)
+    assert (moved <= clip_norm) if down > 0 else (moved >= clip_norm)
+    if abs(down) < 1 and 1e-5 < clip_norm < 1e4:
+        assert moved == clip_norm * np.exp(-down)

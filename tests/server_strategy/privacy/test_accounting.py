@@ -123,3 +123,16 @@ def test_a_target_that_no_rho_meets_is_refused_under_the_name_of_its_flag():
     }.items():
         with pytest.raises(InputError, match=f"^{flag}: expected a target that some rho"):
             ask()
+
+
+@pytest.mark.parametrize("mechanism", ["gaussian", "tree", "banded", "blt"])
+def test_a_budget_without_room_for_one_release_is_refused(mechanism):
+    def plan(target):
+        privacy = PrivacyConfig(mechanism, noise_multiplier=0.5, target_epsilon=target)
+        return make_privacy_plan(CohortConfig(goal=20), privacy, rounds=30, num_phones=10_000)
+
+    without = plan(None)
+    one = without.epsilon_of(without.rho_of(1, without.min_separation_rounds, 1))
+    assert plan(one * 1.001).epsilon_budget > one
+    with pytest.raises(InputError, match=r"target-epsilon: expected at least the .* of one release .*, found"):
+        plan(one * 0.999)

@@ -187,8 +187,8 @@ def test_mu_is_never_shown_below_the_true_one(mechanism, releases):
 
 
 def test_budget():
-    plan, _, _, page = statement(noise_multiplier=1.5, target_epsilon=3.0)
-    assert plan.epsilon > 3.0 and "Budget: no release is made that would take epsilon above 3" in page
+    plan, _, _, page = statement(noise_multiplier=1.5, target_epsilon=4.0)
+    assert plan.epsilon > 4.0 and "Budget: no release is made that would take epsilon above 4" in page
 
 
 def test_before_the_first_release():

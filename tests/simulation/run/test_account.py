@@ -69,7 +69,7 @@ def account_of(prepared):
     return Account.read(prepared.config.privacy.account)
 
 
-@pytest.mark.parametrize("privacy", [{}, {"target_epsilon": 3.0}, {"noise_multiplier": 1.0, "target_epsilon": 2.0}])
+@pytest.mark.parametrize("privacy", [{}, {"target_epsilon": 3.0}, {"noise_multiplier": 1.0, "target_epsilon": 6.0}])
 @pytest.mark.parametrize("seed", range(3))
 def test_whoever_takes_part_within_the_plan_and_its_budget_costs_at_most_what_is_reserved(privacy, seed):
     cohort = CohortConfig(goal=4, min_separation_rounds=2, max_participations=5)

@@ -79,7 +79,7 @@ def test_a_limit_on_participations_counts():
 
 def test_rounds_that_a_budget_may_end_early_are_let_pass():
     flags = ("--cohort.goal", 100, "--privacy.noise-multiplier", 1, "--privacy.target-epsilon")
-    require_phones_enough(accepted(*flags, 2))
+    require_phones_enough(accepted(*flags, 6))
     assert "--cohort.goal" in refusal(*flags, 1000)
 
 
