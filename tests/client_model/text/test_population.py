@@ -120,7 +120,8 @@ def test_missing_files_folders_and_endings_are_named(tmp_path):
     (tmp_path / "m.csv").write_text("+491511234,my PIN is 4711,text\n+491511235,hello there,text\n")
     with pytest.raises(DataError, match=r"m.csv:1: expected the columns user_id and text, found 3 columns") as error:
         prepare(tmp_path / "m.csv", tmp_path)
-    assert str(error.value).endswith(" and no user_id")  # without a header the first message stands there
+    assert " and no user_id; --data.user-column, " in str(error.value)
+    assert "PIN" not in str(error.value) and "4911" not in str(error.value)  # the first message, where a header lacks
     (tmp_path / "m.jsonl").write_bytes(b"\xff\xfe\x00bad")
     with pytest.raises(DataError, match=r"m.jsonl:1: expected UTF-8, found byte 0xff"):
         prepare(tmp_path / "m.jsonl", tmp_path)
