@@ -279,7 +279,7 @@ def test_missing_file(tmp_path):
 def test_values_from_a_file_are_checked_too(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text("[privacy]\nclip_norm = -2\n")
-    with pytest.raises(ConfigError, match=r"run.toml: privacy\.clip_norm: expected a number > 0, found -2"):
+    with pytest.raises(ConfigError, match=r"run.toml: privacy\.clip_norm: expected a number >= 1e-06, found -2"):
         parse_simulate(["--config", str(file)])
 
 

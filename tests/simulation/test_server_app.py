@@ -37,7 +37,10 @@ def usual_tracebacks(monkeypatch):
     [
         ({"rounds": -3}, "--rounds: expected a number >= 1, found -3"),
         ({"config": "/no/such/file.toml"}, "/no/such/file.toml: expected .* found no such file or directory"),
-        ({"cohort.goal": 9_000}, "--cohort.goal: expected at most the fleet's .* phones, found 9000"),
+        (
+            {"cohort.goal": 9_000},
+            "--cohort.goal: expected at most the fleet's .* phones, found 9000; a larger --fleet.size .*",
+        ),
         ({"resume": "/no/such/run"}, "/no/such/run: expected the folder of a run, found no such folder"),
     ],
 )
