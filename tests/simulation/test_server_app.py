@@ -39,7 +39,7 @@ def usual_tracebacks(monkeypatch):
         ({"config": "/no/such/file.toml"}, "/no/such/file.toml: expected .* found no such file or directory"),
         (
             {"cohort.goal": 9_000},
-            "--cohort.goal: expected at most the fleet's .* phones, found 9000; a larger --fleet.size .*",
+            "--cohort.goal: expected at most the fleet's .* phones, found 9000; a larger .*",
         ),
         ({"resume": "/no/such/run"}, "/no/such/run: expected the folder of a run, found no such folder"),
     ],
