@@ -318,6 +318,7 @@ def _evaluate(run: Run, grid: Grid, host_task: str) -> bool:
 
 
 def _of_what(run: Run) -> str:
-    cohort, together = run.strategy.plan.modelled_cohort, epsilon_with_earlier(run)
-    modelled = "" if cohort is None else f" (modelled cohort {cohort:,})"
-    return modelled if together is None else f", {together} with what it starts from{modelled}"
+    """What follows epsilon in the line of a round; what is said before the first round tells it at length."""
+    together = epsilon_with_earlier(run)
+    modelled = "" if run.strategy.plan.modelled_cohort is None else " (modelled)"
+    return modelled if together is None else f", {together} in all{modelled}"

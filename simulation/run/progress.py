@@ -10,6 +10,7 @@ from rich.live import Live
 
 from client_model.metrics.keyboard_metrics import TOP1_RECALL
 from server_strategy.privacy.rounded_up import Bound
+from simulation.clock import DAY_S
 from simulation.run.records import RoundRecord
 from simulation.steps import LiveLine, StepsShown, clock
 from simulation.tables import console_for, print_named
@@ -84,33 +85,45 @@ class RunProgress:
         self._console.print(text, markup=False)
 
     def round_done(self, record: RoundRecord, completed: int, of_what: str) -> None:
-        """Show one round."""
-        left, date = self._time_left(completed), record.funnel.simulated_date if record.funnel else ""
+        """Show one round.
+
+        Args:
+            record: of the round.
+            completed: rounds so far that released something.
+            of_what: follows epsilon in a line of its own.
+        """
+        left = self._time_left(completed)
         if record.abandoned:
-            self._abandoned += 1
-            if self._abandoned == 1 or self._abandoned % _ABANDONED_AT_ONCE == 0:
-                so_far = "" if self._abandoned == 1 else f"{self._abandoned} in a row, now "
-                self.say(f"attempt {record.round:>4} abandoned: {so_far}{record.abandoned}  {date}".rstrip())
-                self._abandoned_said = self._abandoned
+            self._abandoned_once_more(record)
             return
         self._say_how_many_more()
-        epsilon = "no privacy" if record.epsilon is None else f"epsilon {Bound(record.epsilon):.2f}{of_what}"
-        phones = f"{record.reports} {'phone' if record.reports == 1 else 'phones'} ({_funnel(record)})"
-        speed = f"{record.tokens_per_second:,.0f} tokens/s"
+        bound = "no privacy" if record.epsilon is None else f"epsilon {Bound(record.epsilon):.2f}"
+        epsilon = bound if record.epsilon is None else f"{bound}{of_what}"
         loss = f"loss {record.loss:.3f}"
         measured = (record.held_out or {}).get(TOP1_RECALL.name)
-        recall = f"  recall {TOP1_RECALL.text(measured)}" if measured is not None else ""
-        if self._live is not None:
-            self._recall = recall or self._recall
-            self._show(completed, left or "timing the rounds")
-            self._line.rest = "no privacy" if record.epsilon is None else f"epsilon {Bound(record.epsilon):.2f}"
-            self._line.below = f"{loss}{self._recall}  {phones}"
-            self._line.below_if_whole = (speed, date)
-            if recall:
-                self.say(f"round {completed:>4}{recall}  {epsilon}")
-        else:
-            now = f"{phones}  {speed}  {loss}{recall}  {epsilon}  {date}  {left}"
+        recall = "" if measured is None else f"recall {TOP1_RECALL.text(measured)}"
+        if self._live is None:
+            # Columns that stay where they are, what is looked for first to the left: a log is read in 80 columns, too.
+            now = f"{_phones(record):<21}  {loss:<10}  {recall:<14}  {epsilon}  {_day(record):<8}  {left}"
             self.say(f"round {completed:>4}/{self._rounds}  {now}".rstrip())
+            if errors := _errors(record):
+                self.say(f"         {errors}")
+            return
+        self._recall = recall or self._recall
+        self._show(completed, left or "timing the rounds")
+        self._line.rest = bound
+        self._line.below = "  ".join(filter(None, (loss, self._recall, _phones(record), _errors(record))))
+        self._line.below_if_whole = (_lost(record), f"{record.tokens_per_second:,.0f} tokens/s", _day(record))
+        if recall:
+            self.say(f"round {completed:>4}  {loss}  {recall}  {epsilon}")
+
+    def _abandoned_once_more(self, record: RoundRecord) -> None:
+        """Say the first of rounds abandoned in a row, and then one of ten."""
+        self._abandoned += 1
+        if self._abandoned == 1 or self._abandoned % _ABANDONED_AT_ONCE == 0:
+            so_far = "" if self._abandoned == 1 else f"{self._abandoned} in a row, now "
+            self.say(f"attempt {record.round:>4} abandoned: {so_far}{record.abandoned}  {_day(record)}".rstrip())
+            self._abandoned_said = self._abandoned
 
     def _say_how_many_more(self) -> None:
         """Of rounds abandoned in a row, those that had no line."""
@@ -134,12 +147,26 @@ class RunProgress:
         return f"{clock(seconds)} left"
 
 
-def _funnel(record: RoundRecord) -> str:
-    parts = []
-    if record.funnel is not None:
-        funnel = record.funnel
-        parts.append(f"{funnel.invited} invited")
-        after = ((funnel.dropped, "dropped"), (funnel.late, "late"), (funnel.unused, "not needed"))
-        parts += [f"{number} {what}" for number, what in after if number]
+def _phones(record: RoundRecord) -> str:
+    """Whose updates are in the sum; others may have been invited earlier than in this round."""
+    phones = f"{record.reports} {'phone' if record.reports == 1 else 'phones'}"
+    return phones if record.funnel is None else f"{phones}, {record.funnel.invited} invited"
+
+
+def _lost(record: RoundRecord) -> str:
+    """What became of the phones whose updates are not in the sum."""
+    if (funnel := record.funnel) is None:
+        return ""
+    after = ((funnel.dropped, "dropped"), (funnel.late, "late"), (funnel.unused, "not needed"))
+    return ", ".join(f"{number} {what}" for number, what in after if number)
+
+
+def _errors(record: RoundRecord) -> str:
+    """Phones that were left out since their training raised or gave no finite update."""
     left_out = len(record.rejected) + len(record.failed)
-    return ", ".join([*parts, f"{left_out} left out for errors"] if left_out or not parts else parts)
+    return f"{left_out} {'phone' if left_out == 1 else 'phones'} left out for errors" if left_out else ""
+
+
+def _day(record: RoundRecord) -> str:
+    """When the round closed, in simulated days since the start of the run."""
+    return "" if record.funnel is None else f"day {record.funnel.closed_s / DAY_S:.1f}"

@@ -71,7 +71,7 @@ def test_the_budget_of_a_start_is_added_up_through_all_generations(first, tmp_pa
     (one,) = second.earlier
     assert one.cost.zcdp_rho == 0.25 and one.known_by == "its statement" and one.population == SYNTHETIC
     assert "start       with 1 earlier run (rho 0.25): epsilon" in said and "(rho 0.75), by the same data" in said
-    assert _of_what(second).startswith(f", {epsilon_with_earlier(second)} with what it starts from")
+    assert _of_what(second).startswith(f", {epsilon_with_earlier(second)} in all")
     assert epsilon_with_earlier(second) == f"{Bound(epsilon_by_rdp(0.25, second.strategy.plan.delta)):.2f}"
     finish_run(second)
     assert run_summary(second).other_runs["with_earlier_runs"]["zcdp_rho"] == 0.25  # nothing was released since
