@@ -213,7 +213,7 @@ class Desk:
             name = str(run.relative_to(self.folder))
 
             def news(message: RoundNews) -> bool:
-                self.progress.running[name] = f"{message.completed}/{config.rounds}"
+                self.progress.running[name] = f"round {message.completed}/{config.rounds}"
                 return on_news(message) or self._stop.is_set()
 
             began = time.monotonic()

@@ -1,8 +1,10 @@
 """What a person sees of a sweep: a live table while it goes on, and what it came to."""
 
 import math
+import re
 import time
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TextIO
 
@@ -35,14 +37,18 @@ _OFTEN_S, _PIPE_EVERY_S = 1.0, 60.0
 
 
 class SweepDisplay:
-    """Shows how a sweep goes: live on a terminal, a line per finished trial in a pipe. Use as a context manager."""
+    """Shows how a sweep goes: live on a terminal; in a pipe a line for what ends, and after a minute without one.
+
+    Use as a context manager.
+    """
 
     def __init__(self, stream: TextIO, desk: Desk) -> None:
         self._desk = desk
         self._console = console_for(stream)
         self._live = Live(console=self._console, auto_refresh=False, transient=True) if stream.isatty() else None
         self._told = self._ended()
-        self._looked, self._said_that_it_confirms = 0.0, False
+        self._looked, self._said_s = 0.0, time.monotonic()
+        self._to_confirm = self._missing = 0  # runs on people held out, when the first began and when last looked at
         self._began, self._done_before, self._done = time.monotonic(), len(self._told), len(self._told)
 
     def __enter__(self) -> "SweepDisplay":
@@ -56,6 +62,7 @@ class SweepDisplay:
 
     def say(self, text: str) -> None:
         """Print a line of its own."""
+        self._said_s = time.monotonic()
         print_line(self._console, text)
 
     def watch(self) -> None:
@@ -72,12 +79,36 @@ class SweepDisplay:
                     self._done += 1
                     self.say(f"{self._counter()}  {trial_line(trial, desk.study)}")
         self._told, self._done = self._told | ended, len(ended)
-        if self._desk.progress.confirming is not None and not self._said_that_it_confirms:
-            self._said_that_it_confirms = True
-            runs = counted(self._desk.study.options.seeds, "run")
-            self.say(f"confirming on people held out: the best setting and the study's own, {runs} each")
+        self._say_how_it_confirms()
         if self._live is not None:
             self._live.update(self._picture(), refresh=True)
+        elif time.monotonic() - self._said_s >= _PIPE_EVERY_S:
+            self.say("; ".join((self._how_far(), *(f"{name}: {how}" for name, how in self._running()))))
+
+    def _say_how_it_confirms(self) -> None:
+        """What is done, before its first run; then each run that is over, but for the last, which the table follows."""
+        missing = self._desk.progress.confirming
+        if missing is None:
+            return
+        if not self._to_confirm:
+            self._to_confirm = missing
+            runs = counted(self._desk.study.options.seeds, "run")
+            self.say(
+                "confirming on people held out, on whom no trial was measured: the best setting and the study's own "
+                f"without the search, {runs} each"
+            )
+        elif missing < self._missing:
+            self.say(self._how_far())
+        self._missing = missing
+
+    def _how_far(self) -> str:
+        missing = self._desk.progress.confirming
+        if missing is None:
+            return f"{self._counter()}  {self._time_left()}".rstrip()
+        return f"confirmed {self._to_confirm - missing}/{self._to_confirm} runs"
+
+    def _running(self) -> list[tuple[str, str]]:
+        return list(self._desk.progress.running.items())[:_MOST_LINES]
 
     def _ended(self) -> set[tuple[int, int]]:
         """Trials that have ended, each with how many attempts at it failed: one that is tried again is told again."""
@@ -87,11 +118,9 @@ class SweepDisplay:
         return f"trial {self._done}/{self._desk.progress.total}"
 
     def _picture(self) -> RenderableType:
-        confirming = self._desk.progress.confirming
-        what = f"{self._counter()}  {self._time_left()}" if confirming is None else f"runs to confirm: {confirming}"
-        first = Text(what, no_wrap=True, overflow="ellipsis")
-        running = list(self._desk.progress.running.items())[:_MOST_LINES]
-        return Group(first, *(Text(f"  {name}  {how}", no_wrap=True, overflow="ellipsis") for name, how in running))
+        first = Text(self._how_far(), no_wrap=True, overflow="ellipsis")
+        running = (Text(f"  {name}  {how}", no_wrap=True, overflow="ellipsis") for name, how in self._running())
+        return Group(first, *running)
 
     def _time_left(self) -> str:
         done, total = self._done - self._done_before, self._desk.progress.total
@@ -130,7 +159,8 @@ def print_result(stream: TextIO, result: SweepResult, files: Sequence[Path]) -> 
     for trial in result.trials:
         for line in _failures(trial):
             print_line(console, line)
-    for line in (*_verdict(result, done), *_confirmed(result, metric), *cost_lines(result.cost)):
+    about = (*_verdict(result, done), *_confirmed(result, metric), *_rounded_apart(result, done))
+    for line in (*about, *cost_lines(result.cost)):
         print_line(console, line)
     for path in files:
         console.print(str(path), markup=False, soft_wrap=True)
@@ -230,6 +260,25 @@ def _confirmed(result: SweepResult, metric: Metric) -> list[str]:
         f"on people held out: {value_and_half(found.chosen, metric)} with the chosen setting, "
         f"{value_and_half(found.unchanged, metric)} without the search's changes; gain {gain}{shown}"
     ]
+
+
+def _rounded_apart(result: SweepResult, done: Sequence[TrialResult]) -> list[str]:
+    """Why a difference is another than that of the figures beside it, where one is."""
+    best = next((trial.reached for trial in done if trial.number == result.best), None)
+    found = [(best, trial.reached, trial.behind_best) for trial in done]
+    if (sure := result.confirmation) is not None:
+        found.append((sure.chosen, sure.unchanged, sure.gain))
+    if not any(_differs_in_digits(result.metric, *three) for three in found):
+        return []
+    return ["differences are taken before rounding: their last digit may be one off from that of the figures shown"]
+
+
+def _differs_in_digits(metric: Metric, value: Interval | None, other: Interval | None, gap: Interval | None) -> bool:
+    texts = [metric.bare(one.mean).replace(",", "") for one in (value, other, gap) if one is not None]
+    if len(texts) < 3 or not all(re.fullmatch(r"-?\d+(\.\d+)?", text) for text in texts):  # diverged, or very large
+        return False
+    first, second, told = map(Decimal, texts)
+    return first - second != told
 
 
 def cost_lines(cost: TuningCost) -> list[str]:

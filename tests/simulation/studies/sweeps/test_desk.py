@@ -127,10 +127,31 @@ def test_it_is_said_once_that_the_best_is_being_confirmed_and_never_where_it_has
     display = SweepDisplay(stream, desk)
     display.watch()
     assert not stream.getvalue()
-    for desk.progress.confirming in (4, 3):
+    for desk.progress.confirming in (4, 4, 3, 3, 1):
         display._looked = 0.0
         display.watch()
-    assert stream.getvalue() == "confirming on people held out: the best setting and the study's own, 2 runs each\n"
+    first, *later = stream.getvalue().splitlines()
+    assert first.startswith(
+        "confirming on people held out, on whom nothing was chosen: the best setting and the study's"
+    )
+    assert first.endswith(", 2 runs each") and later == ["confirmed 1/4 runs", "confirmed 3/4 runs"]
+
+
+def test_a_pipe_is_told_once_a_minute_how_far_a_sweep_is(tmp_path, monkeypatch):
+    now_s, stream = [1000.0], io.StringIO()
+    monkeypatch.setattr("time.monotonic", lambda: now_s[0])
+    desk = Desk(tmp_path, study({RATE: Choices((0.5, 1.0))}, seeds=2))
+    display = SweepDisplay(stream, desk)
+    desk.progress.running["trials/0000/seed-0"] = "round 7/50"
+    for _ in range(90):
+        now_s[0] += 1.0
+        display.watch()
+    assert stream.getvalue() == "trial 0/2  0:01:00 so far; trials/0000/seed-0: round 7/50\n"
+    desk.progress.confirming = 4
+    for _ in range(70):
+        now_s[0] += 1.0
+        display.watch()
+    assert stream.getvalue().splitlines()[2:] == ["confirmed 0/4 runs; trials/0000/seed-0: round 7/50"]
 
 
 def test_a_pruner_beside_runs_at_the_same_time_is_refused_before_anything_is_made(tmp_path):

@@ -9,7 +9,7 @@ from client_model.metrics.intervals import over_seeds
 from client_model.metrics.keyboard_metrics import TOP1_RECALL
 from simulation.studies.sweeps.cost import TuningCost
 from simulation.studies.sweeps.display import print_result
-from simulation.studies.sweeps.results import SweepResult, TrialResult
+from simulation.studies.sweeps.results import Confirmation, SweepResult, TrialResult
 
 NO_COST = TuningCost(
     runs=0,
@@ -36,9 +36,9 @@ def trial(number, values, best=None):
     )
 
 
-def printed(trials):
+def printed(trials, confirmation=None):
     stream = io.StringIO()
-    result = SweepResult(TOP1_RECALL, ["training.epochs"], trials, 0, NO_COST, None)
+    result = SweepResult(TOP1_RECALL, ["training.epochs"], trials, 0, NO_COST, confirmation)
     print_result(stream, result, [])
     return stream.getvalue()
 
@@ -67,3 +67,24 @@ def test_seeds_that_agree_are_not_shown_as_certainty():
 def test_epsilons_that_differ_in_the_digits_shown_are_said(epsilons, said):
     text = printed([replace(trial(number, [0.2, 0.3]), epsilon=one) for number, one in enumerate(epsilons)])
     assert ("NOT at equal privacy" in text) == (said is not None) and (said or "") in text
+
+
+def confirmed(chosen, unchanged):
+    gain = over_seeds([own - other for own, other in zip(chosen, unchanged, strict=True)])
+    return Confirmation(over_seeds(chosen), over_seeds(unchanged), gain)
+
+
+@pytest.mark.parametrize(
+    ("best", "other", "sure", "said"),
+    [
+        ([0.2000, 0.2002], [0.1900, 0.1902], None, False),
+        ([0.20004, 0.20024], [0.18996, 0.19016], None, True),  # 20.01 %, 19.01 %, and 1.01 points between them
+        ([0.2000, 0.2002], [0.1900, 0.1902], confirmed([0.20004, 0.20024], [0.18996, 0.19016]), True),
+        ([0.2000, 0.2002], [0.1900, 0.1902], confirmed([0.2, 0.2002], [0.19, 0.1902]), False),
+    ],
+)
+def test_a_difference_that_does_not_match_the_figures_beside_it_is_explained(best, other, sure, said):
+    text = printed([trial(0, best), trial(1, other, best)], sure)
+    assert ("differences are taken before rounding" in text) == said
+    if said:
+        assert "20.01" in text and "19.01" in text and "1.01" in text
