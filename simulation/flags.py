@@ -84,6 +84,8 @@ def parse_with_settings(
     ignores: Callable[[tuple[str, ...]], bool] = lambda path: False,
     often: Sequence[str] = (),
     completed: Callable[[T], T] = lambda flags: flags,
+    *,
+    tell: Callable[[Sequence[str]], None] | None = None,
 ) -> T:
     """Parse the flags of a script that takes the settings of a run: default < file < flag.
 
@@ -94,13 +96,14 @@ def parse_with_settings(
         argv: the arguments.
         others: the script's own flags.
         ignores: does the script not look at the setting of this path? A file may have it, as it is made for runs;
-            a flag for it is refused, and the help does not show it.
+            a flag for it is refused unless `tell` is there, and the help does not show it.
         often: flags that the first page of the help shows.
         completed: puts what the script's own flags say of a run into the settings, before it is asked which of these
             have an effect.
+        tell: is handed the flags that were given for settings which the script does not look at, if there are any.
 
     Raises:
-        ConfigError: anything unknown, malformed, or without effect.
+        ConfigError: anything unknown, malformed, or without effect; a folder in the place of a file.
     """
     require_text(argv)
     base, file = choose(RunConfig(), {}), None
@@ -110,7 +113,7 @@ def parse_with_settings(
         base = read_config(file)
     before = base
     if (config_file := _path_given(argv, "--config")) is not None:
-        file = config_file
+        file = _no_folder_of_a_run(config_file)
         flagged = _kinds_given(argv, base)
         before = base = read_config(file, choose(base, flagged))
         # What the file says by itself: a kind that it leaves to the command line is still the default's.
@@ -123,10 +126,13 @@ def parse_with_settings(
     def is_given(path: tuple[str, ...]) -> bool:
         return not given.isdisjoint((flag_name(path), _negation(path)))
 
-    for path in leaves(base):
-        if is_given(path) and ignores(path):
-            raise ConfigError(expected(flag_name(path), "only for a run that trains", "it for one that does not"))
+    paths = {flag: path for path in leaves(getattr(parsed, name)) for flag in (flag_name(path), _negation(path))}
+    unheeded = [flag for flag in paths if flag in given and ignores(paths[flag])]
+    if unheeded and tell is None:
+        raise ConfigError(expected(unheeded[0], "only for a run that trains", "it for one that does not"))
     run = without_what_flags_switch_off(getattr(parsed, name), before, file, is_given)
+    if unheeded and tell is not None:
+        tell(unheeded)
     changed: T = replace(parsed, **{name: run})
     return changed
 
@@ -169,6 +175,14 @@ def _path_given(argv: Sequence[str], name: str) -> Path | None:
     if value == "":
         raise ConfigError(expected(name, "a path", "an empty one"))
     return None if value is None else Path(value)
+
+
+def _no_folder_of_a_run(path: Path) -> Path:
+    """The path of a file, which a run's folder is not: its settings are in a file of it."""
+    inside = path / "config.toml"
+    if path.is_dir() and inside.is_file():
+        raise ConfigError(expected("--config", f"a TOML file, here {inside}", "the folder of a run"))
+    return path
 
 
 def _kinds_given(argv: Sequence[str], base: Any) -> dict[tuple[str, ...], str]:

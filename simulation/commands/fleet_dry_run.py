@@ -1,9 +1,9 @@
 """Play weeks of rounds of a fleet without training: python scripts/fleet_dry_run.py --fleet.size 1000000
 
-Takes the settings of scripts/simulate.py, by flags or --config; flags for what only training needs are refused.
-Prints tables, and writes them, each round's record, and a page of plots. With --seeds 3, each figure with its interval
-over that many fleets. With any flag of --grid, the rounds with and without secure aggregation, over size of the cohort,
-neighbours, threshold and latency.
+Takes the settings of scripts/simulate.py, by flags or --config, as they stand; of flags for what only training needs a
+line says that they have no effect here. Prints tables, and writes them, each round's record, and a page of plots. With
+--seeds 3, each figure with its interval over that many fleets. With any flag of --grid, the rounds with and without
+secure aggregation, over size of the cohort, neighbours, threshold and latency.
 """
 
 import sys
@@ -58,9 +58,19 @@ class Flags:
 
 
 def parse(argv: Sequence[str]) -> Flags:
-    """Flags over file over defaults."""
+    """Flags over file over defaults.
+
+    Raises:
+        ConfigError: anything unknown, malformed or out of bounds; a run's folder where its config.toml is meant.
+    """
+    if argv and (not argv[0].startswith("-") or argv[0].split("=")[0] == "--resume"):
+        found = "--resume" if argv[0].startswith("-") else "a word without a flag"
+        raise ConfigError(
+            expected("the command line", "flags; --config RUN_DIR/config.toml plays a run's fleet", found)
+        )
+    unheeded: list[str] = []
     others = ("--config", "--days", "--seeds", *PROTECTION_FLAGS, *GRID_FLAGS)
-    flags = parse_with_settings(Flags, argv, others, ignores, often=_OFTEN)
+    flags = parse_with_settings(Flags, argv, others, ignores, often=_OFTEN, tell=unheeded.extend)
     if flags.run.aggregation.robust != "none" and flags.run.privacy == PrivacyConfig():
         # No flag here says that the run which is played has no noise, without which no rule goes.
         flags = replace(flags, run=choose(flags.run, {("privacy", "mechanism"): "none"}))
@@ -70,6 +80,8 @@ def parse(argv: Sequence[str]) -> Flags:
     elif flags.protection != NO_PROTECTION and flags.run.aggregation.is_summed:
         only = "only without --aggregation.protocol, whose steps have costs of their own"
         raise ConfigError(expected("--protection", only, f"it with {flags.run.aggregation.protocol}"))
+    if unheeded:  # taken over with the others of a run
+        print(f"note: without effect here, where nothing is trained: {', '.join(unheeded)}", file=sys.stderr)
     return flags
 
 

@@ -37,7 +37,7 @@ BAD = {
     "a typo": (["fleet_dry_run.py", "--cohort.gaol", "5"], "--cohort.gaol: expected a flag that --help lists"),
     "no trace": (["fleet_dry_run.py", "--fleet.trace", "none.csv"], "none.csv: expected a trace, found no such file"),
     "what only training needs": (
-        ["fleet_dry_run.py", "--rounds", "5"],
+        ["price_vocabulary.py", "--rounds", "5"],
         "--rounds: expected only for a run that trains",
     ),
     "idle phones of intervals": (

@@ -84,10 +84,38 @@ def test_a_setting_changes_something_in_a_dry_run_too(key, files):
     assert isinstance(trial.seen_in, ReadIn) or dry_run(before) != dry_run(after)
 
 
-def test_a_dry_run_refuses_flags_of_what_only_training_needs(tmp_path):
-    for flags in (["--rounds", "3"], ["--privacy.mechanism", "tree"], ["--engine.no-export"], ["--model.init", "x"]):
-        with pytest.raises(ConfigError, match=rf"^{flags[0].replace('no-', '')}: expected only for a run that trains"):
-            parse(flags)
-    file = tmp_path / "run.toml"
+def test_a_dry_run_takes_the_flags_of_a_run_and_says_which_change_nothing(tmp_path, capsys):
+    flags = [
+        "--rounds",
+        "3",
+        "--fleet.size=70",
+        "--privacy.mechanism",
+        "tree",
+        "--engine.no-export",
+        "--model.init",
+        "x",
+    ]
+    taken = parse([*flags, "--cohort.goal", "7"])
+    assert (taken.run.rounds, taken.run.fleet.size, taken.run.cohort.goal) == (3, 70, 7)
+    (line,) = capsys.readouterr().err.splitlines()
+    start, _, told = line.partition(": without effect here, where nothing is trained: ")
+    of_training = ["--rounds", "--privacy.mechanism", "--engine.no-export", "--model.init"]
+    assert start == "note" and sorted(told.split(", ")) == sorted(of_training)
+    file = tmp_path / "config.toml"
     file.write_text("rounds = 3\n[privacy]\nmechanism = 'tree'\n")  # a file is made for runs
     assert parse(["--config", str(file), "--days", "2"]).run.rounds == 3
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--config", "{}"], r"^--config: expected a TOML file, here .*config\.toml, found the folder of a run$"),
+        (["{}"], r"^the command line: expected flags; --config RUN_DIR/config\.toml plays .*, found a word without"),
+        (["--resume", "{}"], r"--config RUN_DIR/config\.toml plays a run's fleet, found --resume$"),
+    ],
+)
+def test_a_dry_run_that_is_given_the_folder_of_a_run_says_what_to_give_instead(flags, told, tmp_path):
+    (tmp_path / "config.toml").write_text("rounds = 3\n")
+    with pytest.raises(ConfigError, match=told):
+        parse([flag.format(tmp_path) for flag in flags])

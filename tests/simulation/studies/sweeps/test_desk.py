@@ -131,9 +131,7 @@ def test_it_is_said_once_that_the_best_is_being_confirmed_and_never_where_it_has
         display._looked = 0.0
         display.watch()
     first, *later = stream.getvalue().splitlines()
-    assert first.startswith(
-        "confirming on people held out, on whom nothing was chosen: the best setting and the study's"
-    )
+    assert first.startswith("confirming on people held out, on whom no trial was measured: the best setting and the")
     assert first.endswith(", 2 runs each") and later == ["confirmed 1/4 runs", "confirmed 3/4 runs"]
 
 
