@@ -101,6 +101,8 @@ class Export:
     """That the values are of."""
     not_written: str | None = None
     """Why a file that one might expect is missing."""
+    messages: int = 0
+    """Of held-out text that the files were checked on, and the values are of."""
 
 
 def convert(
@@ -218,7 +220,7 @@ def export_model(
         digest = weights_sha256(flatten(weights))
         facts = {one.path.name: {"weights_sha256": digest, **manifest_facts(one)} for one in exported}
         place_files(Path(draft), folder, {**facts, **of_the_run}, tuple(of_the_run))
-    return Export(exported, reference.values, text.metrics)
+    return Export(exported, reference.values, text.metrics, messages=len(text.messages))
 
 
 def _checked(

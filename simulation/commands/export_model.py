@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> None:
     from simulation.device.export_report import print_export_table
 
     with held(flags.run_dir):
-        print_export_table(sys.stdout, export_folder(flags.run_dir, flags.sign))
+        print_export_table(sys.stdout, export_folder(flags.run_dir, flags.sign), flags.run_dir)
     print(f"Files, manifest and test vectors: {flags.run_dir / 'model'}")
 
 

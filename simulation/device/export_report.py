@@ -1,10 +1,14 @@
 """The table of exported files."""
 
 import textwrap
+from pathlib import Path
 from typing import Any, TextIO
 
+from client_model.metrics.keyboard_metrics import TOP1_RECALL
 from client_model.metrics.table import MetricTable
 from client_model.tflite.export_tflite import KEY_PRESS_BUDGET_MS, TARGETS, Export, ExportedFile
+from simulation.flags import read_config
+from simulation.run.directory import RunDirectory
 from simulation.run.progress import percent
 from simulation.tables import console_for, print_table
 
@@ -13,8 +17,17 @@ _AFTER = ("key press\nmedian, ms", "key press\np95, ms", "memory\nMB")
 _COLUMN = 12  # most letters of a heading's line
 
 
-def print_export_table(stream: TextIO, export: Export) -> None:
-    """One row a file, the trained weights above them; what a file is held to stands behind its value."""
+def print_export_table(stream: TextIO, export: Export, run: Path) -> None:
+    """One row a file, the trained weights above them; what a file is held to stands behind its value.
+
+    Args:
+        stream: to print to.
+        export: with a file at least.
+        run: folder of the finished run that it is of, whose own recall is that of other messages.
+
+    Raises:
+        ConfigError: the run has no summary or settings that can be read.
+    """
     console, metrics = console_for(stream), export.metrics
     rows = [_row(file, metrics) for file in export.files]
     if export.trained is not None:
@@ -28,6 +41,18 @@ def print_export_table(stream: TextIO, export: Export) -> None:
                 f"{file.path.name}: {file.cost.train_step_ms:.0f} ms per training step; losses and weights are those "
                 "of a simulated phone's training."
             )
+    console.print(_whose_recall(export, run))
+
+
+def _whose_recall(export: Export, run: Path) -> str:
+    """Why the recall of the trained weights is not the one that the run ended with."""
+    reached = RunDirectory(run).read_summary().held_out.get(TOP1_RECALL.name)
+    most = read_config(run / "config.toml").evaluation.max_sequences
+    own = "recall" if reached is None else f"{TOP1_RECALL.text(reached)}, the recall to quote,"
+    return (
+        f"Recall and keystrokes here are of {export.messages:,} messages of people held out, the last ones of each, to "
+        f"hold the files to the weights. The run's own {own} is of up to {most:,} of each: other figures."
+    )
 
 
 def _folded(heading: str) -> str:
