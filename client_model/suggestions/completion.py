@@ -1,15 +1,17 @@
 """Which words the letters typed so far may become.
 
-A word fits if it begins with the letters. It nearly fits if some beginning of it is one edit away from them: one letter
-put for another, one missing, one too many, or two neighbours swapped. The first letter is always taken as meant, so
-that a slip in the middle of a word is forgiven and the list of near words stays short.
+A word fits if it begins with the letters. It nearly fits if some beginning of it is one slip away from them: one letter
+put for another, one missing, one too many, or two neighbours swapped; the first letter is taken as meant, so that the
+list of near words stays short. It is far off if the two first letters are swapped and all else fits, or if the letters
+are many and a beginning is two slips away.
 """
 
-EXACT, NEAR, UNLIKE = 0, 1, 2  # in the order in which they are shown
+EXACT, NEAR, FAR, UNLIKE = 0, 1, 2, 3  # in the order in which they are shown
+LETTERS_FOR_SWAP, LETTERS_FOR_TWO_SLIPS = 3, 6  # fewer are within as much of nearly every word
 
 
 def fit(word: str, typed: str) -> int:
-    """EXACT, NEAR or UNLIKE.
+    """EXACT, NEAR, FAR or UNLIKE.
 
     Args:
         word: in lower case.
@@ -18,15 +20,26 @@ def fit(word: str, typed: str) -> int:
     if word.startswith(typed):
         return EXACT
     if word[:1] != typed[:1]:
-        return UNLIKE
-    place = 1  # of the first letter that differs; the word does not begin so, so typed has one
-    while place < min(len(word), len(typed)) and word[place] == typed[place]:
+        swapped = typed[1:2] + typed[:1] + typed[2:]
+        return FAR if len(typed) >= LETTERS_FOR_SWAP and word.startswith(swapped) else UNLIKE
+    if _begins_within(word[1:], typed[1:], 1):
+        return NEAR
+    return FAR if len(typed) >= LETTERS_FOR_TWO_SLIPS and _begins_within(word[1:], typed[1:], 2) else UNLIKE
+
+
+def _begins_within(word: str, letters: str, slips: int) -> bool:
+    """Whether some beginning of a word is at most so many slips away from letters."""
+    place = 0  # of the first letter that differs
+    while place < min(len(word), len(letters)) and word[place] == letters[place]:
         place += 1
-    rest, letters = word[place:], typed[place:]
-    near = (
-        rest.startswith(letters[1:])  # one too many
-        or (rest != "" and rest[1:].startswith(letters[1:]))  # one for another
-        or (rest != "" and rest[1:].startswith(letters))  # one missing
-        or (len(letters) > 1 and rest.startswith(letters[1] + letters[0] + letters[2:]))  # two swapped
+    if place == len(letters):
+        return True
+    if slips == 0:
+        return False
+    rest, left = word[place:], letters[place:]
+    return (
+        _begins_within(rest, left[1:], slips - 1)  # one too many
+        or (rest != "" and _begins_within(rest[1:], left[1:], slips - 1))  # one for another
+        or (rest != "" and _begins_within(rest[1:], left, slips - 1))  # one missing
+        or (len(left) > 1 and rest[:2] == left[1] + left[0] and _begins_within(rest[2:], left[2:], slips - 1))
     )
-    return NEAR if near else UNLIKE

@@ -1,4 +1,4 @@
-"""The strip above the keys: three words, and a place of its own for a punctuation mark.
+"""The strip above the keys: three words, of which the last may be what is typed; a place for a punctuation mark.
 
 docs/device.md has the rules for ports; `tests/client_model/suggestions/cases.json` holds this module and the page's
 additions.js to the same answers.
@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.metrics.keystrokes import SUGGESTIONS
-from client_model.suggestions.completion import UNLIKE, fit
+from client_model.suggestions.completion import LETTERS_FOR_SWAP, UNLIKE, fit
 from client_model.suggestions.personal_words import START, PersonalWords
-from client_model.text.vocabulary import FIRST_WORD, PUNCTUATION, SPECIAL_TOKENS, Vocabulary
+from client_model.text.vocabulary import FIRST_WORD, PUNCTUATION, SPECIAL_TOKENS, Vocabulary, tokenize
 
 ENDS = (".", "?", "!")
 ALWAYS_CAPITAL = frozenset({"i", "i'm", "i'll", "i've", "i'd"})
@@ -28,15 +28,28 @@ MAY_REPEAT = frozenset(
 def shown(word: str, before: Sequence[str], typed: str = "") -> str:
     """A suggested word as it is shown: with a capital at the start of a sentence, and where one was typed.
 
+    Letters that are all capitals, two or more, make it all capitals.
+
     Args:
         word: in lower case.
         before: tokens of the message so far.
         typed: letters of the word, as they were typed.
     """
+    if sum(map(str.isalpha, typed)) > 1 and typed == typed.upper() != typed.lower() and len(word.upper()) == len(word):
+        return word.upper()
     starts = not before or before[-1] in ENDS
     capital = starts or word in ALWAYS_CAPITAL or typed[:1] != typed[:1].lower()
     first = word[:1].upper()
     return first + word[1:] if capital and len(first) == 1 else word  # one letter of German would become two
+
+
+def quoted(typed: str) -> str:
+    """Letters that are offered as they were typed, as they are shown."""
+    return f"\N{LEFT DOUBLE QUOTATION MARK}{typed}\N{RIGHT DOUBLE QUOTATION MARK}"
+
+
+def _folded(typed: str) -> str:
+    return typed.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
 
 
 class Strip:
@@ -56,7 +69,7 @@ class Strip:
     def words(
         self, logits: NDArray[np.float32], before: Sequence[str], typed: str = "", personal: PersonalWords | None = None
     ) -> list[str]:
-        """The words to suggest, in lower case, best first: at most three.
+        """The words to suggest, in lower case, best first: at most three, or two beside `as_typed`.
 
         Args:
             logits: of the model after `before`, float32 [V].
@@ -64,11 +77,12 @@ class Strip:
             typed: letters of the next word so far, in any case.
             personal: what this person wrote before.
         """
-        letters = typed.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+        letters = _folded(typed)
         score, own = self._scores(logits, before, personal)
         allowed = self._without_repetition(before) if not letters else self._allowed
         if letters:
-            allowed = allowed & np.array([token[:1] == letters[:1] for token in self._tokens])
+            firsts = {letters[0], letters[1:2]} if len(letters) >= LETTERS_FOR_SWAP else {letters[0]}
+            allowed = allowed & np.array([token[:1] in firsts for token in self._tokens])
         ids = np.flatnonzero(allowed)
         if not letters and len(ids) > SUGGESTIONS:  # a sort of all words takes longer than the model
             ids = ids[score[ids] >= np.partition(score[ids], -SUGGESTIONS)[-SUGGESTIONS]]
@@ -79,7 +93,35 @@ class Strip:
         ranked = [(-score[i], place, self._tokens[i]) for place, i in enumerate(ids.tolist())]
         ranked += [(-value, len(ranked) + place, word) for place, (word, value) in enumerate(own.items())]
         fitting = sorted((fit(word, letters), value, place, word) for value, place, word in ranked)
-        return [word for kind, _, _, word in fitting[:SUGGESTIONS] if kind < UNLIKE]
+        found = [word for kind, _, _, word in fitting[:SUGGESTIONS] if kind < UNLIKE]
+        return found if self.as_typed(found, typed) is None else found[: SUGGESTIONS - 1]
+
+    def as_typed(self, words: Sequence[str], typed: str) -> str | None:
+        """The letters themselves, to offer behind the words: where fewer than three of these begin with them.
+
+        Args:
+            words: of `words`, for the same letters.
+            typed: letters of the next word so far, in any case.
+
+        Returns:
+            None where nothing is typed, or no whole word; where the letters are one of the words, or a blocked one.
+        """
+        letters = _folded(typed)
+        if tokenize(letters) != [letters] or letters in self._blocked or letters in words:
+            return None
+        return None if sum(word.startswith(letters) for word in words) >= SUGGESTIONS else typed
+
+    def offered(
+        self, logits: NDArray[np.float32], before: Sequence[str], typed: str = "", personal: PersonalWords | None = None
+    ) -> list[str]:
+        """What the three places show: `words` with their capitals, and behind them `as_typed` in quotation marks.
+
+        Args:
+            logits, before, typed, personal: as of `words`.
+        """
+        words = self.words(logits, before, typed, personal)
+        itself = self.as_typed(words, typed)
+        return [*(shown(word, before, typed) for word in words), *([] if itself is None else [quoted(itself)])]
 
     def plain(self, logits: NDArray[np.float32]) -> list[str]:
         """The three words of the file by itself, without any addition; logits float32 [V]."""

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from client_model.suggestions.personal_words import PersonalWords
-from client_model.suggestions.strip import Strip, shown
+from client_model.suggestions.strip import Strip
 from client_model.text.vocabulary import tokenize, vocabulary_from_text
 from client_model.tflite.export_folder import FILES
 from client_model.tflite.interpreter import FileSteps, open_interpreter
@@ -78,12 +78,11 @@ class Keyboard:
 
         Args:
             text: the whole words before: of `see yo`, whose last word is still being typed, `see`.
-            typed: letters of the next word so far, here `yo`; fewer than three words may begin with them.
+            typed: letters of the next word so far, here `yo`. Fewer than three words may begin with them; with
+                additions words follow that nearly do, and last the letters themselves in quotation marks, three in all.
         """
         logits, ids = self._steps.read(np.array(ids_of(text, self._vocabulary), np.int32))  # [tokens, V], [tokens, 3]
         if self._strip is not None:
-            before = tokenize(text)
-            words = self._strip.words(logits[-1], before, typed, self._personal)
-            return tuple(shown(word, before, typed) for word in words)
+            return tuple(self._strip.offered(logits[-1], tokenize(text), typed, self._personal))
         best = completions(logits[-1], typed.lower(), self._vocabulary) if typed else ids[-1].tolist()
         return tuple(self._vocabulary.tokens[i] for i in best)

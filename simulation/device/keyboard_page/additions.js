@@ -5,7 +5,10 @@ import { FIRST_WORD, tokenise } from "./tokeniser.js";
 export const SUGGESTIONS = 3;
 const EXACT = 0;
 const NEAR = 1;
-const UNLIKE = 2;
+const FAR = 2;
+const UNLIKE = 3;
+const LETTERS_FOR_SWAP = 3;
+const LETTERS_FOR_TWO_SLIPS = 6;
 const FIRST_MARK = 4;
 const MARKS = new Set([".", ",", "?", "!"]);
 const ENDS = new Set([".", "?", "!"]);
@@ -17,23 +20,33 @@ const START = "<bos>";
 const FEWEST_TIMES = 2;
 const SETTINGS = { weight: 0.3, halfWeight: 100, smoothing: 8, halfLife: 500, limit: 2000 };
 
-/** EXACT, NEAR (one edit away, never in the first letter) or UNLIKE. */
+/** EXACT, NEAR (one slip, never in the first letter), FAR (the first two letters swapped, or two slips) or UNLIKE. */
 export function fit(word, typed) {
   if (word.startsWith(typed)) return EXACT;
-  if (word[0] !== typed[0]) return UNLIKE; // most words: nothing needs to be taken apart
+  if (word[0] !== typed[0] && word[0] !== typed[1]) return UNLIKE; // most words: nothing needs to be taken apart
   const [whole, letters] = [[...word], [...typed]];
-  if (whole[0] !== letters[0]) return UNLIKE;
-  let place = 1;
-  while (place < Math.min(whole.length, letters.length) && whole[place] === letters[place]) place++;
-  const rest = (from) => whole.slice(place + from).join("");
-  const left = (from) => letters.slice(place + from).join("");
-  const more = whole.length > place;
-  const near =
-    rest(0).startsWith(left(1)) || // one too many
-    (more && rest(1).startsWith(left(1))) || // one for another
-    (more && rest(1).startsWith(left(0))) || // one missing
-    (letters.length > place + 1 && rest(0).startsWith(letters[place + 1] + letters[place] + left(2))); // swapped
-  return near ? NEAR : UNLIKE;
+  if (whole[0] !== letters[0]) {
+    const swapped = [letters[1], letters[0], ...letters.slice(2)].join("");
+    return letters.length >= LETTERS_FOR_SWAP && word.startsWith(swapped) ? FAR : UNLIKE;
+  }
+  const [rest, left] = [whole.slice(1), letters.slice(1)];
+  if (beginsWithin(rest, left, 1)) return NEAR;
+  return letters.length >= LETTERS_FOR_TWO_SLIPS && beginsWithin(rest, left, 2) ? FAR : UNLIKE;
+}
+
+/** Whether some beginning of a word is at most so many slips away from letters; both are arrays. */
+function beginsWithin(word, letters, slips) {
+  let place = 0; // of the first letter that differs
+  while (place < Math.min(word.length, letters.length) && word[place] === letters[place]) place++;
+  if (place === letters.length) return true;
+  if (slips === 0) return false;
+  const [rest, left] = [word.slice(place), letters.slice(place)];
+  const within = (from, past) => beginsWithin(rest.slice(from), left.slice(past), slips - 1);
+  return (
+    within(0, 1) || // one too many
+    (rest.length > 0 && (within(1, 1) || within(1, 0))) || // one for another, or one missing
+    (left.length > 1 && rest[0] === left[1] && rest[1] === left[0] && within(2, 2)) // swapped
+  );
 }
 
 /** Whether a sentence begins after these tokens. */
@@ -42,8 +55,12 @@ const begins = (before) => !before.length || ENDS.has(before.at(-1));
 /** Whether the next letter of a text is the first of a sentence: there Shift comes by itself. */
 export const startsSentence = (text) => /(^|\s)$/u.test(text) && begins(tokenise(text));
 
+const isCapitals = (typed) =>
+  (typed.match(/\p{L}/gu) ?? []).length > 1 && typed === typed.toUpperCase() && typed !== typed.toLowerCase();
+
 /** A suggested word as it is shown. */
 export function shown(word, before, typed = "") {
+  if (isCapitals(typed) && [...word.toUpperCase()].length === [...word].length) return word.toUpperCase();
   const begin = [...typed].slice(0, 1).join("");
   const starts = begins(before);
   const [letter, ...others] = word;
@@ -134,10 +151,31 @@ function scores(logits, ids, before, personal) {
 /** Whether a word as it is shown is the one that was written, or that one with a capital put on it. */
 export const isWritten = (word, written) => word === written || word.toLowerCase() === written;
 
-/** At most three words in lower case, best first; `vocabulary` has tokens and ids, `before` is tokens. */
+const folded = (typed) => typed.toLowerCase().replaceAll("\u2019", "'");
+
+/** The letters themselves, to offer behind the words where fewer than three of these begin with them, or null. */
+export function asTyped(words, typed, blocked) {
+  const letters = folded(typed);
+  const [first, ...others] = tokenise(letters);
+  if (first !== letters || others.length || blocked.has(letters) || words.includes(letters)) return null;
+  return words.filter((word) => word.startsWith(letters)).length < SUGGESTIONS ? typed : null;
+}
+
+/** What the three places show: `words` with their capitals, and behind them `asTyped`; both as {label, word}. */
+export function offered(logits, vocabulary, blocked, { before, typed = "", personal = null }) {
+  const found = words(logits, vocabulary, blocked, { before, typed, personal });
+  const itself = asTyped(found, typed, blocked);
+  const places = found.map((word) => shown(word, before, typed)).map((word) => ({ label: word, word }));
+  return itself === null ? places : [...places, { label: `\u201c${itself}\u201d`, word: itself }];
+}
+
+/**
+ * At most three words in lower case, best first, or two beside `asTyped`; `vocabulary` has tokens and ids, `before` is
+ * tokens.
+ */
 export function words(logits, vocabulary, blocked, { before, typed = "", personal = null }) {
   const { tokens, ids } = vocabulary;
-  const letters = typed.toLowerCase().replaceAll("\u2019", "'");
+  const letters = folded(typed);
   const { score, own } = scores(logits, ids, before, personal);
   const found = []; // {word, kind, value, logit, place}, best first
   const better = (a, b) =>
@@ -154,7 +192,8 @@ export function words(logits, vocabulary, blocked, { before, typed = "", persona
   for (let id = FIRST_WORD; id < tokens.length; id++) consider(tokens[id], score[id], logits[id], id);
   let place = tokens.length;
   for (const [word, value] of own) consider(word, value, -Infinity, place++);
-  return found.map(({ word }) => word);
+  const all = found.map(({ word }) => word);
+  return asTyped(all, typed, blocked) === null ? all : all.slice(0, SUGGESTIONS - 1);
 }
 
 /** The punctuation mark that is likelier than the model's third word, or null. */

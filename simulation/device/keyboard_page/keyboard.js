@@ -1,6 +1,6 @@
 // A keyboard without its keys: reads a text, suggests words, learns from messages.
 
-import { isWritten, mark, shown, words } from "./additions.js";
+import { isWritten, mark, offered, shown, words } from "./additions.js";
 import { tensor } from "./engines.js";
 import { EOS, FIRST_WORD, lettersOf, OOV, splitTyped, tokenise, tokensAsWritten } from "./tokeniser.js";
 
@@ -55,19 +55,18 @@ export class Keyboard {
     return { typed, ids, words: ids.map((id) => this.vocabulary.tokens[id]) };
   }
 
-  /** What the strip shows for a text: three words with what the keyboard adds, and a mark or null. */
+  /** What the strip shows for a text: three places with what the keyboard adds, and a mark or null. */
   async strip(text, personal) {
     const { finished, typed } = splitTyped(text);
     const logits = await this.logitsAfter(this.vocabulary.idsOf(finished));
     const before = tokenise(finished);
-    const found = words(logits, this.vocabulary, this.blocked, { before, typed, personal });
     return {
-      words: found.map((word) => shown(word, before, typed)),
+      places: offered(logits, this.vocabulary, this.blocked, { before, typed, personal }),
       mark: mark(logits, this.vocabulary, this.blocked, { before, typed }),
     };
   }
 
-  /** Whether the strip shows a word as it was written, after some letters of it. */
+  /** Whether the strip suggests a word as it was written, after some letters of it; these themselves save nothing. */
   offers(logits, written, { before, typed, personal }) {
     const found = words(logits, this.vocabulary, this.blocked, { before, typed, personal });
     return found.some((word) => isWritten(shown(word, before, typed), written));
@@ -75,7 +74,8 @@ export class Keyboard {
 
   /**
    * {characters, keystrokes} of a message if every suggestion of the strip were accepted as soon as it is shown: with
-   * capitals, completion and a person's own words. A word costs its letters and a space, as in
+   * capitals, completion and a person's own words. What is typed itself, where it is offered, costs what typing it and a
+   * space costs. A word costs its letters and a space, as in
    * client_model/metrics/keystrokes.py, which counts the file alone.
    */
   async typingCost(text, personal = null) {

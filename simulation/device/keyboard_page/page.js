@@ -86,11 +86,13 @@ function timed(taken) {
   at("median").textContent = `${median(state.presses).toFixed(2)} ms`;
 }
 
-function show(place, { words, mark }) {
+function show(place, { places, mark }) {
   const strip = at(`strip-${place}`);
   [...strip.querySelectorAll("button.word")].forEach((button, number) => {
-    button.textContent = words[number] ?? "";
-    button.disabled = !words[number] || place !== state.active;
+    const { label = "", word = "" } = places[number] ?? {};
+    button.textContent = label;
+    button.dataset.word = word; // without the quotation marks of what is typed itself
+    button.disabled = !word || place !== state.active;
   });
   const end = strip.querySelector("button.mark");
   end.textContent = mark ?? "";
@@ -108,7 +110,7 @@ function say(words) {
 }
 
 function accept(number) {
-  const word = at(`strip-${state.active}`).querySelectorAll("button.word")[number]?.textContent;
+  const word = at(`strip-${state.active}`).querySelectorAll("button.word")[number]?.dataset.word;
   if (!word) return;
   text.value = `${splitTyped(text.value).finished}${word} `;
   state.taps += 1;

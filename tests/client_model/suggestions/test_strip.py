@@ -20,8 +20,7 @@ def test_it_answers_as_the_cases_say(case):
     for message in case["messages"] * case.get("times", 1):
         personal.remember(message)
     logits = np.array([case["logits"].get(token, 0.0) for token in VOCABULARY.tokens], np.float32)
-    words = strip.words(logits, case["before"], case["typed"], personal)
-    assert [shown(word, case["before"], case["typed"]) for word in words] == case["words"]
+    assert strip.offered(logits, case["before"], case["typed"], personal) == case["words"]
     assert strip.mark(logits, case["before"], case["typed"]) == case["mark"]
 
 
@@ -60,4 +59,4 @@ def test_only_the_newest_words_are_kept_and_all_are_forgotten():
 def test_completing_among_5000_words_finds_those_that_begin_so_by_one_wrong_letter():
     words = tuple(f"s{number:04}" for number in range(4992))
     strip, logits = Strip(Vocabulary((*SPECIAL_TOKENS, *PUNCTUATION, *words))), np.zeros(5000, np.float32)
-    assert strip.words(logits, [], "sx12") == ["s0120", "s0121", "s0122"]
+    assert strip.offered(logits, [], "sx12") == ["S0120", "S0121", "“sx12”"]

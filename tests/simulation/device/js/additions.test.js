@@ -4,7 +4,7 @@ import { test } from "node:test";
 
 import { pageModule } from "./page_modules.js";
 
-const { mark, PersonalWords, shown, startsSentence, words } = await pageModule("additions.js");
+const { mark, offered, PersonalWords, startsSentence } = await pageModule("additions.js");
 const { Vocabulary } = await pageModule("tokeniser.js");
 
 const CASES = JSON.parse(readFileSync(new URL("../../../client_model/suggestions/cases.json", import.meta.url)));
@@ -17,8 +17,9 @@ for (const [number, { logits, before, typed, messages, times = 1, ...expected }]
     const personal = new PersonalWords();
     for (let time = 0; time < times; time++) for (const message of messages) personal.remember(message);
     const given = Float32Array.from(VOCABULARY.tokens, (token) => logits[token] ?? 0);
-    const found = words(given, VOCABULARY, BLOCKED, { before, typed, personal });
-    assert.deepEqual(found.map((word) => shown(word, before, typed)), expected.words);
+    const places = offered(given, VOCABULARY, BLOCKED, { before, typed, personal });
+    assert.deepEqual(places.map(({ label }) => label), expected.words);
+    for (const { label, word } of places) assert.equal(word, label.startsWith("\u201c") ? typed : label);
     assert.equal(mark(given, VOCABULARY, BLOCKED, { before, typed }), expected.mark);
   });
 }

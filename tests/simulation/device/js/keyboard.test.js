@@ -144,7 +144,8 @@ test("a capital that the page puts on is no reason to type, one that it lacks is
   assert.deepEqual(await keyboard.typingCost("see"), { characters: 4, keystrokes: 1 });
   assert.deepEqual(await keyboard.typingCost("see you"), { characters: 8, keystrokes: 2 });
   assert.deepEqual(await keyboard.typingCost("see You"), { characters: 8, keystrokes: 1 + 2 }); // Y, then the word
-  assert.deepEqual(await keyboard.typingCost("see YOU"), { characters: 8, keystrokes: 1 + 4 }); // never offered
+  assert.deepEqual(await keyboard.typingCost("see YOU"), { characters: 8, keystrokes: 1 + 3 }); // Y, O, then the word
+  assert.deepEqual(await keyboard.typingCost("see yOU"), { characters: 8, keystrokes: 1 + 4 }); // never offered
 });
 
 test("a word is not offered again at once, so it costs a letter", async () => {
