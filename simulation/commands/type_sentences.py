@@ -1,7 +1,8 @@
 """Type everyday sentences on an exported keyboard: python scripts/type_sentences.py RUN_DIR
 
 Prints the three suggestions before each word, and how often the word was among them. Your own sentences are typed with
---sentences "see you soon" "on my way", or with --file sentences.txt, which has one a line.
+--sentences "see you soon" "on my way", or with --file sentences.txt, which has one a line. With --additions the
+suggestions are those that an app would show.
 """
 
 import sys
@@ -21,6 +22,9 @@ class Flags(OfExportedRun):
     """To type instead of the built-in twelve: --sentences "see you soon" "on my way"."""
     file: Path | None = None
     """Text file (UTF-8) to type instead, one sentence a line: --file sentences.txt."""
+    additions: bool = False
+    """Suggest as an app would show it, and not what the file says by itself: with capitals, no word repeated, none of
+    the blocked words, and with the words of the sentences typed before."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -32,4 +36,4 @@ def main(argv: Sequence[str]) -> None:
 
     sentences = chosen_sentences(flags.sentences, flags.file)
     note_pending(sys.stderr, flags.run_dir)
-    type_sentences(sys.stdout, Keyboard(flags.run_dir), sentences)
+    type_sentences(sys.stdout, Keyboard(flags.run_dir, flags.additions), sentences)

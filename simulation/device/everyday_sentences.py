@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+from client_model.suggestions.strip import shown
 from simulation.device.keyboard import Keyboard
 from simulation.tables import console_for
 from typefleet.errors import ConfigError, expected, printable
@@ -76,12 +77,21 @@ def _wrapped(line: str, stream: TextIO) -> str:
     return textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
+def _line(keyboard: Keyboard, read: Sequence[tuple[tuple[str, ...], str]]) -> str:
+    """A sentence, before each token what is suggested there, as it would be shown."""
+    tokens, parts = [token for _, token in read], []
+    for place, (words, token) in enumerate(read):
+        offered = [shown(word, tokens[:place]) for word in words] if keyboard.additions else words
+        parts.append(f"[{' '.join(offered)}] {token}{'*' * (token in words)}")
+    return " ".join(parts)
+
+
 def type_sentences(stream: TextIO, keyboard: Keyboard, sentences: Sequence[str] = SENTENCES) -> tuple[int, int, int]:
     """Print each sentence with the three suggestions before each word, `*` behind a word that is among them.
 
     Args:
         stream: where to.
-        keyboard: which one.
+        keyboard: which one; with additions, each sentence is sent once it is typed, and its words count from then on.
         sentences: what is typed.
 
     Returns:
@@ -92,12 +102,15 @@ def type_sentences(stream: TextIO, keyboard: Keyboard, sentences: Sequence[str] 
         read = keyboard.read(sentence)
         if not read:
             continue
-        typed = [(shown, word) for shown, word in read if any(letter.isalnum() for letter in word)]  # no punctuation
+        typed = [
+            (offered, word) for offered, word in read if any(letter.isalnum() for letter in word)
+        ]  # no punctuation
         words += len(typed)
-        first += sum(shown[0] == word for shown, word in typed)
-        three += sum(word in shown for shown, word in typed)
-        line = " ".join(f"[{' '.join(shown)}] {word}{'*' * (word in shown)}" for shown, word in read)
-        print(_wrapped(printable(line), stream), file=stream)
+        first += sum(offered[0] == word for offered, word in typed)
+        three += sum(word in offered for offered, word in typed)
+        print(_wrapped(printable(_line(keyboard, read)), stream), file=stream)
+        if keyboard.additions:
+            keyboard.remember(sentence)
     share = f" ({three / words:.0%})" if words else ""
     counted = f"{words} words: {first} were the first suggestion, {three}{share} among the three"
     print(_wrapped(counted, stream), file=stream)

@@ -25,7 +25,7 @@ from client_model.text.vocabulary import tokenize, vocabulary_from_text
 from client_model.tflite.export_folder import FILES
 from client_model.tflite.interpreter import FileSteps, open_interpreter
 from client_model.tflite.reference_vectors import completions, ids_of
-from simulation.device.keyboard_server import open_model
+from simulation.device.keyboard_server import blocked_words, open_model
 
 
 class Keyboard:
@@ -34,18 +34,24 @@ class Keyboard:
     Args:
         run: the folder of a run.
         additions: suggest with what a keyboard adds; without, what the file says by itself.
-        blocked: words that are never suggested, with additions.
+        blocked: words that are never suggested, with additions; by default those of the page's list, as an app's would.
 
     Raises:
         ConfigError: there is no exported file, or it has no vocabulary inside.
     """
 
-    def __init__(self, run: Path | str, additions: bool = False, blocked: Collection[str] = ()) -> None:
+    def __init__(self, run: Path | str, additions: bool = False, blocked: Collection[str] | None = None) -> None:
         model = open_model(Path(run))
         self._vocabulary = vocabulary_from_text(model.vocabulary)
         self._steps = FileSteps(open_interpreter(model.files[FILES["int8"]]))
-        self._strip = Strip(self._vocabulary, blocked) if additions else None
+        never = blocked_words() if blocked is None else blocked
+        self._strip = Strip(self._vocabulary, never) if additions else None
         self._personal = PersonalWords()
+
+    @property
+    def additions(self) -> bool:
+        """Whether it suggests with what a keyboard adds."""
+        return self._strip is not None
 
     def read(self, sentence: str) -> list[tuple[tuple[str, ...], str]]:
         """(three suggestions in lower case, the token that comes) for each token of a sentence, from its beginning."""

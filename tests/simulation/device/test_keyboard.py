@@ -112,8 +112,31 @@ def test_with_additions_it_suggests_as_an_app_would_show_it(run, keyboard):
         added.remember("see zebras")
     assert added.suggest("see", "ze")[0] == "zebras" and ("zebras" in added.read("see zebras")[1][0])
     added.forget()
-    assert added.suggest("see", "ze") == keyboard.suggest("see", "ze") == ()
+    assert added.suggest("see", "ze") == ("“ze”",) and keyboard.suggest("see", "ze") == ()
     assert added.mark("") is None
     first = added.suggest("see")[0]
-    blocking = Keyboard(run, additions=True, blocked=[first.lower()])
+    blocking = Keyboard(run, additions=True, blocked=[first.lower(), "damn"])
     assert first not in blocking.suggest("see") and blocking.suggest("see")[0] == added.suggest("see")[1]
+
+
+def test_what_nothing_fits_is_offered_itself_beside_what_nearly_fits(run):
+    added = Keyboard(run, additions=True)
+    assert added.suggest("see you", "Zarah") == ("“Zarah”",)
+    *near, itself = added.suggest("see you", "tommorow")
+    assert near == ["tomorrow"] and itself == "“tommorow”"
+    assert added.suggest("see you", "tomorrow") == ("tomorrow",)
+    assert added.suggest("see you", "TOMOR") == ("TOMORROW", "“TOMOR”")
+
+
+def test_with_additions_no_blocked_word_is_suggested_unless_no_word_is_blocked(run):
+    """`damn` is always wanted by this model."""
+    words = lambda **how: [w.lower() for w in Keyboard(run, additions=True, **how).suggest("see you")]  # noqa: E731
+    assert "damn" not in words() and words(blocked=())[0] == "damn"
+
+
+def test_sentences_are_typed_with_additions_as_an_app_shows_them_and_then_sent(run):
+    added, said = Keyboard(run, additions=True), io.StringIO()
+    type_sentences(said, added, ["i'm zebra", *["zebra"] * 60])
+    first, *_, last, counted = said.getvalue().splitlines()
+    assert re.match(r"\[[A-Z]\S* [A-Z]\S* [A-Z]\S*\] i'm", first)
+    assert last.startswith("[Zebra ") and last.endswith("] zebra*") and counted.startswith("62 words: ")
