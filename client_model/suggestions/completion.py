@@ -1,13 +1,14 @@
 """Which words the letters typed so far may become.
 
-A word fits if it begins with the letters. It nearly fits if some beginning of it is one slip away from them: one letter
-put for another, one missing, one too many, or two neighbours swapped; the first letter is taken as meant, so that the
-list of near words stays short. It is far off if the two first letters are swapped and all else fits, or if the letters
-are many and a beginning is two slips away.
+A word fits if it begins with the letters; apostrophes need not be typed. It nearly fits if some beginning of it is one
+slip away from them: one letter put for another, one missing, one too many, or two neighbours swapped. The first letter
+is taken as meant, unless it is swapped with the second, so that the list of near words stays short. A word is far off
+if the letters are many and a beginning of it is two slips away.
 """
 
 EXACT, NEAR, FAR, UNLIKE = 0, 1, 2, 3  # in the order in which they are shown
-LETTERS_FOR_SWAP, LETTERS_FOR_TWO_SLIPS = 3, 6  # fewer are within as much of nearly every word
+LETTERS_FOR_SWAP, LETTERS_FOR_TWO_SLIPS = 3, 7  # fewer are within as much of too many words
+_APOSTROPHE = "'"
 
 
 def fit(word: str, typed: str) -> int:
@@ -17,11 +18,11 @@ def fit(word: str, typed: str) -> int:
         word: in lower case.
         typed: letters in lower case; none fits every word.
     """
-    if word.startswith(typed):
+    if word.startswith(typed) or (_APOSTROPHE not in typed and word.replace(_APOSTROPHE, "").startswith(typed)):
         return EXACT
     if word[:1] != typed[:1]:
         swapped = typed[1:2] + typed[:1] + typed[2:]
-        return FAR if len(typed) >= LETTERS_FOR_SWAP and word.startswith(swapped) else UNLIKE
+        return NEAR if len(typed) >= LETTERS_FOR_SWAP and word.startswith(swapped) else UNLIKE
     if _begins_within(word[1:], typed[1:], 1):
         return NEAR
     return FAR if len(typed) >= LETTERS_FOR_TWO_SLIPS and _begins_within(word[1:], typed[1:], 2) else UNLIKE

@@ -13,7 +13,7 @@ weight n / (n + half_weight).
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -22,7 +22,8 @@ from annotated_types import Ge, Gt, Lt
 from client_model.text.vocabulary import BOS, PUNCTUATION, SPECIAL_TOKENS
 
 START = SPECIAL_TOKENS[BOS]  # stands before the first word of a message
-FEWEST_TIMES = 2  # that a word outside the vocabulary was written before it is suggested
+ENDS = (".", "?", "!")  # a sentence begins after one
+FEWEST_TIMES = 2  # that a word outside the vocabulary, or a form of one, was written before it is suggested
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class PersonalWords:
 
     def __init__(self, settings: PersonalSettings | None = None) -> None:
         self.settings = settings or PersonalSettings()
-        self._kept: deque[tuple[str, str]] = deque(maxlen=self.settings.limit)  # (token before, word), oldest first
+        # (token before, word, how it was written or None where a sentence begins with it), oldest first
+        self._kept: deque[tuple[str, str, str | None]] = deque(maxlen=self.settings.limit)
         self.forget()
 
     def forget(self) -> None:
@@ -54,14 +56,32 @@ class PersonalWords:
         self._kept.clear()
         self._count()
 
-    def remember(self, tokens: Iterable[str]) -> None:
-        """Take in a message that was sent, as tokens of `tokenize`."""
+    def remember(self, tokens: Iterable[str], written: Sequence[str] | None = None) -> None:
+        """Take in a message that was sent.
+
+        Args:
+            tokens: of `tokenize`.
+            written: the same of `tokens_as_written`; by default as if all was written in small letters.
+        """
         before = START
-        for token in tokens:
+        for place, token in enumerate(tokens):
             if token not in PUNCTUATION:
-                self._kept.append((before, token))
+                begins = before == START or before in ENDS  # a capital there says nothing of the word
+                self._kept.append((before, token, None if begins else token if written is None else written[place]))
             before = token
         self._count()
+
+    def form(self, word: str) -> str | None:
+        """How the person writes a word within sentences: with the capitals that it had twice, and mostly; else None.
+
+        Args:
+            word: in lower case.
+        """
+        forms = self._forms.get(word)
+        if not forms:
+            return None
+        form, times = forms.most_common(1)[0]
+        return form if form != word and times >= FEWEST_TIMES and 2 * times > forms.total() else None
 
     def repeated(self) -> list[str]:
         """Words that were written at least FEWEST_TIMES, the one written longest ago first."""
@@ -82,12 +102,15 @@ class PersonalWords:
         return {word: scale * (behind.get(word, 0.0) + every * count) for word, count in self._words.items()}
 
     def _count(self) -> None:
-        self._times = Counter(word for _, word in self._kept)
+        self._times = Counter(word for _, word, _ in self._kept)
+        self._forms: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._words: defaultdict[str, float] = defaultdict(float)
         self._pairs: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
         newest = len(self._kept) - 1
-        for place, (before, word) in enumerate(self._kept):
+        for place, (before, word, form) in enumerate(self._kept):
             count = 2.0 ** ((place - newest) / self.settings.half_life)
             self._words[word] += count
             self._pairs[before][word] += count
+            if form is not None:
+                self._forms[word][form] += 1
         self._total = sum(self._words.values())

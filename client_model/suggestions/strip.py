@@ -11,21 +11,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.metrics.keystrokes import SUGGESTIONS
-from client_model.suggestions.completion import LETTERS_FOR_SWAP, UNLIKE, fit
-from client_model.suggestions.personal_words import START, PersonalWords
+from client_model.suggestions.completion import EXACT, LETTERS_FOR_SWAP, UNLIKE, fit
+from client_model.suggestions.personal_words import ENDS, START, PersonalWords
 from client_model.text.vocabulary import FIRST_WORD, PUNCTUATION, SPECIAL_TOKENS, Vocabulary, tokenize
 
-ENDS = (".", "?", "!")
-ALWAYS_CAPITAL = frozenset({"i", "i'm", "i'll", "i've", "i'd"})
+WRITTEN = {
+    word.lower(): word
+    for word in (
+        *("I", "I'm", "I'll", "I've", "I'd"),
+        *("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
+        *("January", "February", "April", "June", "July", "August", "September", "October", "November", "December"),
+        *("Christmas", "Easter", "Halloween", "Thanksgiving", "America", "Africa", "Asia", "Europe", "Australia"),
+        *("England", "London", "France", "Paris", "Germany", "Italy", "Spain", "India", "Japan", "Canada", "Mexico"),
+        *("English", "American", "British", "French", "German", "Italian", "Spanish", "Indian", "Japanese", "Chinese"),
+        *("European", "African", "Canadian", "Mexican", "Korean", "Russian", "Dutch", "Irish"),
+        *("Facebook", "Google", "YouTube", "Twitter", "WhatsApp", "Netflix", "TV", "DVD", "USA", "UK"),
+    )
+}
+"""Words that are never written in small letters alone: none that is another word in small letters, such as may."""
 MAY_REPEAT = frozenset(
     {
         *("ha", "haha", "hahaha", "ho", "lol", "no", "yes", "yeah", "yup", "ok", "okay", "oh", "hey", "bye"),
-        *("wow", "woah", "very", "really", "so", "had", "that"),
+        *("wow", "woah", "very", "really", "so"),
     }
 )
 
 
-def shown(word: str, before: Sequence[str], typed: str = "") -> str:
+def shown(word: str, before: Sequence[str], typed: str = "", written: str | None = None) -> str:
     """A suggested word as it is shown: with a capital at the start of a sentence, and where one was typed.
 
     Letters that are all capitals, two or more, make it all capitals.
@@ -34,13 +46,15 @@ def shown(word: str, before: Sequence[str], typed: str = "") -> str:
         word: in lower case.
         before: tokens of the message so far.
         typed: letters of the word, as they were typed.
+        written: how the person writes the word; by default as everybody does.
     """
     if sum(map(str.isalpha, typed)) > 1 and typed == typed.upper() != typed.lower() and len(word.upper()) == len(word):
         return word.upper()
+    form = written or WRITTEN.get(word, word)
     starts = not before or before[-1] in ENDS
-    capital = starts or word in ALWAYS_CAPITAL or typed[:1] != typed[:1].lower()
-    first = word[:1].upper()
-    return first + word[1:] if capital and len(first) == 1 else word  # one letter of German would become two
+    capital = starts or typed[:1] != typed[:1].lower()
+    first = form[:1].upper()
+    return first + form[1:] if capital and len(first) == 1 else form  # one letter of German would become two
 
 
 def quoted(typed: str) -> str:
@@ -107,9 +121,10 @@ class Strip:
             None where nothing is typed, or no whole word; where the letters are one of the words, or a blocked one.
         """
         letters = _folded(typed)
-        if tokenize(letters) != [letters] or letters in self._blocked or letters in words:
+        is_word = tokenize(letters) == [letters] and any(letter.isalpha() for letter in letters)
+        if not is_word or letters in self._blocked or letters in words:
             return None
-        return None if sum(word.startswith(letters) for word in words) >= SUGGESTIONS else typed
+        return None if sum(fit(word, letters) == EXACT for word in words) >= SUGGESTIONS else typed
 
     def offered(
         self, logits: NDArray[np.float32], before: Sequence[str], typed: str = "", personal: PersonalWords | None = None
@@ -121,7 +136,9 @@ class Strip:
         """
         words = self.words(logits, before, typed, personal)
         itself = self.as_typed(words, typed)
-        return [*(shown(word, before, typed) for word in words), *([] if itself is None else [quoted(itself)])]
+        form = personal.form if personal else lambda _: None
+        places = [shown(word, before, typed, form(word)) for word in words]
+        return places if itself is None else [*places, quoted(itself)]
 
     def plain(self, logits: NDArray[np.float32]) -> list[str]:
         """The three words of the file by itself, without any addition; logits float32 [V]."""

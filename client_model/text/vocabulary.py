@@ -45,6 +45,13 @@ def tokenize(text: str) -> list[str]:
     return tokens
 
 
+def tokens_as_written(text: str) -> list[str]:
+    """The tokens of `tokenize` in the case in which they were written; in lower case if that makes others of them."""
+    tokens = tokenize(text)
+    written: list[str] = _TOKEN.findall(text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    return written if [token.lower() for token in written] == tokens else tokens
+
+
 class VocabularyError(InputError):
     """A vocabulary file that cannot be used."""
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from client_model.suggestions.personal_words import PersonalWords
 from client_model.suggestions.strip import Strip
-from client_model.text.vocabulary import tokenize, vocabulary_from_text
+from client_model.text.vocabulary import tokenize, tokens_as_written, vocabulary_from_text
 from client_model.tflite.export_folder import FILES
 from client_model.tflite.interpreter import FileSteps, open_interpreter
 from client_model.tflite.reference_vectors import completions, ids_of
@@ -73,7 +73,7 @@ class Keyboard:
 
     def remember(self, message: str) -> None:
         """A message was sent: with additions, its words count in what is suggested from now on."""
-        self._personal.remember(tokenize(message))
+        self._personal.remember(tokenize(message), tokens_as_written(message))
 
     def forget(self) -> None:
         """Forget the words of all messages."""

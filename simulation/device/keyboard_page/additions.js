@@ -8,26 +8,33 @@ const NEAR = 1;
 const FAR = 2;
 const UNLIKE = 3;
 const LETTERS_FOR_SWAP = 3;
-const LETTERS_FOR_TWO_SLIPS = 6;
+const LETTERS_FOR_TWO_SLIPS = 7;
 const FIRST_MARK = 4;
 const MARKS = new Set([".", ",", "?", "!"]);
 const ENDS = new Set([".", "?", "!"]);
-const ALWAYS_CAPITAL = new Set(["i", "i'm", "i'll", "i've", "i'd"]);
+const WRITTEN = new Map(
+  `I I'm I'll I've I'd Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February April June July August
+  September October November December Christmas Easter Halloween Thanksgiving America Africa Asia Europe Australia
+  England London France Paris Germany Italy Spain India Japan Canada Mexico English American British French German
+  Italian Spanish Indian Japanese Chinese European African Canadian Mexican Korean Russian Dutch Irish Facebook Google
+  YouTube Twitter WhatsApp Netflix TV DVD USA UK`.split(/\s+/).map((word) => [word.toLowerCase(), word]),
+);
 const MAY_REPEAT = new Set(
-  "ha haha hahaha ho lol no yes yeah yup ok okay oh hey bye wow woah very really so had that".split(" "),
+  "ha haha hahaha ho lol no yes yeah yup ok okay oh hey bye wow woah very really so".split(" "),
 );
 const START = "<bos>";
 const FEWEST_TIMES = 2;
 const SETTINGS = { weight: 0.3, halfWeight: 100, smoothing: 8, halfLife: 500, limit: 2000 };
 
-/** EXACT, NEAR (one slip, never in the first letter), FAR (the first two letters swapped, or two slips) or UNLIKE. */
+/** EXACT, apostrophes or not; NEAR (one slip, in the first letter a swap alone), FAR (two slips) or UNLIKE. */
 export function fit(word, typed) {
   if (word.startsWith(typed)) return EXACT;
   if (word[0] !== typed[0] && word[0] !== typed[1]) return UNLIKE; // most words: nothing needs to be taken apart
+  if (!typed.includes("'") && word.replaceAll("'", "").startsWith(typed)) return EXACT;
   const [whole, letters] = [[...word], [...typed]];
   if (whole[0] !== letters[0]) {
     const swapped = [letters[1], letters[0], ...letters.slice(2)].join("");
-    return letters.length >= LETTERS_FOR_SWAP && word.startsWith(swapped) ? FAR : UNLIKE;
+    return letters.length >= LETTERS_FOR_SWAP && word.startsWith(swapped) ? NEAR : UNLIKE;
   }
   const [rest, left] = [whole.slice(1), letters.slice(1)];
   if (beginsWithin(rest, left, 1)) return NEAR;
@@ -58,15 +65,15 @@ export const startsSentence = (text) => /(^|\s)$/u.test(text) && begins(tokenise
 const isCapitals = (typed) =>
   (typed.match(/\p{L}/gu) ?? []).length > 1 && typed === typed.toUpperCase() && typed !== typed.toLowerCase();
 
-/** A suggested word as it is shown. */
-export function shown(word, before, typed = "") {
+/** A suggested word as it is shown; `written` is how the person writes it, or null. */
+export function shown(word, before, typed = "", written = null) {
   if (isCapitals(typed) && [...word.toUpperCase()].length === [...word].length) return word.toUpperCase();
   const begin = [...typed].slice(0, 1).join("");
-  const starts = begins(before);
-  const [letter, ...others] = word;
+  const form = written ?? WRITTEN.get(word) ?? word;
+  const [letter, ...others] = form;
   const first = (letter ?? "").toUpperCase();
-  const capital = starts || ALWAYS_CAPITAL.has(word) || begin !== begin.toLowerCase();
-  return capital && [...first].length === 1 ? first + others.join("") : word;
+  const capital = begins(before) || begin !== begin.toLowerCase();
+  return capital && [...first].length === 1 ? first + others.join("") : form;
 }
 
 /** The last words of a person, kept in this page's memory only. */
@@ -77,14 +84,16 @@ export class PersonalWords {
   }
 
   forget() {
-    this.kept = []; // [token before, word], oldest first
+    this.kept = []; // [token before, word, as written or null where a sentence begins with it], oldest first
     this.count();
   }
 
-  remember(tokens) {
+  /** The tokens of a message, and the same in the case in which they were written. */
+  remember(tokens, written = tokens) {
     let before = START;
-    for (const token of tokens) {
-      if (!MARKS.has(token)) this.kept.push([before, token]);
+    for (const [place, token] of tokens.entries()) {
+      const start = before === START || ENDS.has(before); // a capital there says nothing of the word
+      if (!MARKS.has(token)) this.kept.push([before, token, start ? null : written[place]]);
       before = token;
     }
     this.kept = this.kept.slice(-this.settings.limit);
@@ -96,6 +105,14 @@ export class PersonalWords {
     other.kept = [...this.kept];
     other.count();
     return other;
+  }
+
+  /** How the person writes a word within sentences: with the capitals that it had twice, and mostly; else null. */
+  form(word) {
+    const forms = [...(this.forms.get(word) ?? [])];
+    const all = forms.reduce((sum, [, times]) => sum + times, 0);
+    const [form, times] = forms.reduce((most, one) => (one[1] > most[1] ? one : most), [word, 0]);
+    return form !== word && times >= FEWEST_TIMES && 2 * times > all ? form : null;
   }
 
   repeated() {
@@ -118,11 +135,13 @@ export class PersonalWords {
 
   count() {
     const add = (map, key, count) => map.set(key, (map.get(key) ?? 0) + count);
-    Object.assign(this, { times: new Map(), words: new Map(), pairs: new Map(), total: 0 });
-    for (const [place, [before, word]] of this.kept.entries()) {
+    Object.assign(this, { times: new Map(), forms: new Map(), words: new Map(), pairs: new Map(), total: 0 });
+    for (const [place, [before, word, form]] of this.kept.entries()) {
       const count = 2 ** ((place - this.kept.length + 1) / this.settings.halfLife);
       if (!this.pairs.has(before)) this.pairs.set(before, new Map());
       add(this.times, word, 1);
+      if (!this.forms.has(word)) this.forms.set(word, new Map());
+      if (form !== null) add(this.forms.get(word), form, 1);
       add(this.words, word, count);
       add(this.pairs.get(before), word, count);
       this.total += count;
@@ -157,15 +176,17 @@ const folded = (typed) => typed.toLowerCase().replaceAll("\u2019", "'");
 export function asTyped(words, typed, blocked) {
   const letters = folded(typed);
   const [first, ...others] = tokenise(letters);
-  if (first !== letters || others.length || blocked.has(letters) || words.includes(letters)) return null;
-  return words.filter((word) => word.startsWith(letters)).length < SUGGESTIONS ? typed : null;
+  if (first !== letters || others.length || !/\p{L}/u.test(letters)) return null;
+  if (blocked.has(letters) || words.includes(letters)) return null;
+  return words.filter((word) => fit(word, letters) === EXACT).length < SUGGESTIONS ? typed : null;
 }
 
 /** What the three places show: `words` with their capitals, and behind them `asTyped`; both as {label, word}. */
 export function offered(logits, vocabulary, blocked, { before, typed = "", personal = null }) {
   const found = words(logits, vocabulary, blocked, { before, typed, personal });
   const itself = asTyped(found, typed, blocked);
-  const places = found.map((word) => shown(word, before, typed)).map((word) => ({ label: word, word }));
+  const form = (word) => personal?.form(word) ?? null;
+  const places = found.map((word) => shown(word, before, typed, form(word))).map((word) => ({ label: word, word }));
   return itself === null ? places : [...places, { label: `\u201c${itself}\u201d`, word: itself }];
 }
 

@@ -69,7 +69,8 @@ export class Keyboard {
   /** Whether the strip suggests a word as it was written, after some letters of it; these themselves save nothing. */
   offers(logits, written, { before, typed, personal }) {
     const found = words(logits, this.vocabulary, this.blocked, { before, typed, personal });
-    return found.some((word) => isWritten(shown(word, before, typed), written));
+    const form = (word) => personal?.form(word) ?? null;
+    return found.some((word) => isWritten(shown(word, before, typed, form(word)), written));
   }
 
   /**

@@ -7,7 +7,7 @@ import { openEngine } from "./engines.js";
 import { Keyboard } from "./keyboard.js";
 import { buildKeys } from "./keys.js";
 import { buildStory, buildWithout, fetchStory } from "./story.js";
-import { lettersOf, splitTyped, tokenise, Vocabulary } from "./tokeniser.js";
+import { lettersOf, splitTyped, tokenise, tokensAsWritten, Vocabulary } from "./tokeniser.js";
 
 const TRAINING_FILE = "keyboard_train.tflite";
 const LEARNING = { epochs: 5, rate: 1.0 };
@@ -158,7 +158,7 @@ function send() {
   state.total.characters += lettersOf(text.value).length;
   state.total.taps += state.taps;
   state.sent.push(message);
-  ownWords()?.remember(tokenise(message));
+  ownWords()?.remember(tokenise(message), tokensAsWritten(message));
   const item = document.createElement("li");
   item.textContent = message;
   at("sent").append(item);

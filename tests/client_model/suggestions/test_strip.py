@@ -1,15 +1,18 @@
 """What is shown above the keys, held to the cases that the page is held to as well."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from client_model.suggestions.personal_words import START, PersonalSettings, PersonalWords
-from client_model.suggestions.strip import Strip, shown
-from client_model.text.vocabulary import PUNCTUATION, SPECIAL_TOKENS, Vocabulary
+from client_model.suggestions.strip import WRITTEN, Strip, shown
+from client_model.text.vocabulary import PUNCTUATION, SPECIAL_TOKENS, Vocabulary, tokenize, tokens_as_written
+from tests.conftest import ROOT
 
+PAGE = ROOT / "simulation" / "device" / "keyboard_page"
 CASES = json.loads((Path(__file__).parent / "cases.json").read_text(encoding="utf-8"))
 VOCABULARY = Vocabulary((*SPECIAL_TOKENS, *PUNCTUATION, *CASES["words"]))
 
@@ -17,8 +20,9 @@ VOCABULARY = Vocabulary((*SPECIAL_TOKENS, *PUNCTUATION, *CASES["words"]))
 @pytest.mark.parametrize("case", CASES["cases"])
 def test_it_answers_as_the_cases_say(case):
     strip, personal = Strip(VOCABULARY, CASES["blocked"]), PersonalWords()
-    for message in case["messages"] * case.get("times", 1):
-        personal.remember(message)
+    for _ in range(case.get("times", 1)):
+        for message, written in zip(case["messages"], case.get("written", case["messages"]), strict=True):
+            personal.remember(message, written)
     logits = np.array([case["logits"].get(token, 0.0) for token in VOCABULARY.tokens], np.float32)
     assert strip.offered(logits, case["before"], case["typed"], personal) == case["words"]
     assert strip.mark(logits, case["before"], case["typed"]) == case["mark"]
@@ -60,3 +64,17 @@ def test_completing_among_5000_words_finds_those_that_begin_so_by_one_wrong_lett
     words = tuple(f"s{number:04}" for number in range(4992))
     strip, logits = Strip(Vocabulary((*SPECIAL_TOKENS, *PUNCTUATION, *words))), np.zeros(5000, np.float32)
     assert strip.offered(logits, [], "sx12") == ["S0120", "S0121", "“sx12”"]
+
+
+def test_words_with_capitals_of_their_own_are_the_same_in_the_page_and_no_other_words_in_small_letters():
+    page = (PAGE / "additions.js").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"const WRITTEN = new Map\(\s*`([^`]+)`", page)
+    assert listed.split() == list(WRITTEN.values())
+    assert all(word == form.lower() != form for word, form in WRITTEN.items())
+    assert not WRITTEN.keys() & {"may", "march", "polish", "turkey", "us", "mark", "bill", "will", "china", "id", "am"}
+
+
+def test_tokens_as_written_are_those_of_the_text():
+    assert tokens_as_written("Don\N{RIGHT SINGLE QUOTATION MARK}t CALL, Zoë!") == ["Don't", "CALL", ",", "Zoë", "!"]
+    for text in ("", "\u0130stanbul", "\u24c2 A", "\u1e9e\u03a3", "Hi \U0001f44b\U0001f3fd"):
+        assert [token.lower() for token in tokens_as_written(text)] == tokenize(text)

@@ -12,10 +12,11 @@ const FIXED = ["<pad>", "<bos>", "<eos>", "<oov>", ".", ",", "?", "!"];
 const VOCABULARY = new Vocabulary(`${[...FIXED, ...CASES.words].join("\n")}\n`);
 const BLOCKED = new Set(CASES.blocked);
 
-for (const [number, { logits, before, typed, messages, times = 1, ...expected }] of CASES.cases.entries()) {
+for (const [number, one] of CASES.cases.entries()) {
+  const { logits, before, typed, messages, written = messages, times = 1, ...expected } = one;
   test(`case ${number}, which Python answers too`, () => {
     const personal = new PersonalWords();
-    for (let time = 0; time < times; time++) for (const message of messages) personal.remember(message);
+    for (let time = 0; time < times; time++) messages.forEach((message, at) => personal.remember(message, written[at]));
     const given = Float32Array.from(VOCABULARY.tokens, (token) => logits[token] ?? 0);
     const places = offered(given, VOCABULARY, BLOCKED, { before, typed, personal });
     assert.deepEqual(places.map(({ label }) => label), expected.words);
