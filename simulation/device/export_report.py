@@ -48,10 +48,10 @@ def _whose_recall(export: Export, run: Path) -> str:
     """Why the recall of the trained weights is not the one that the run ended with."""
     reached = RunDirectory(run).read_summary().held_out.get(TOP1_RECALL.name)
     most = read_config(run / "config.toml").evaluation.max_sequences
-    own = "recall" if reached is None else f"{TOP1_RECALL.text(reached)}, the recall to quote,"
+    ended = "" if reached is None else f", {TOP1_RECALL.text(reached)},"
     return (
         f"Recall and keystrokes here are of {export.messages:,} messages of people held out, the last ones of each, to "
-        f"hold the files to the weights. The run's own {own} is of up to {most:,} of each: other figures."
+        f"hold the files to the weights. The recall that the run ended with{ended} is of up to {most:,} of each."
     )
 
 

@@ -158,7 +158,7 @@ def test_export_again_gives_the_same_bytes_and_the_other_files(straight, script_
     assert done.returncode == 0, done.stdout + done.stderr
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if ".tflite " in line}
     assert set(rows) >= {"keyboard.tflite", "keyboard_fp16.tflite", "keyboard_fp32.tflite", "keyboard_train.tflite"}
-    assert "The run's own " in done.stdout and "of up to " in done.stdout
+    assert "The recall that the run ended with, " in done.stdout and "of up to " in done.stdout
     assert "100.00 >= 99.9" in rows["keyboard_fp32.tflite"] and "<= 20" in rows["keyboard.tflite"]
     after = {p.name: p.read_bytes() for p in (folder / "model").glob("*.tflite")}
     assert set(after) == set(before) | {"keyboard_fp16.tflite", "keyboard_train.tflite"} and len(before) == 2

@@ -28,5 +28,5 @@ def test_it_says_that_the_run_was_measured_on_other_messages_and_what_it_reached
     print_export_table(stream, Export([FILE], VALUES, messages=1188), folder)
     said = " ".join(stream.getvalue().split())
     assert "21.92" in said and "Recall and keystrokes here are of 1,188 messages of people held out" in said
-    reached = f"{100 * own:.2f} %, the recall to quote," if measured else "recall"
-    assert said.endswith(f"The run's own {reached} is of up to 33 of each: other figures.")
+    reached = f", {100 * own:.2f} %," if measured else ""
+    assert said.endswith(f"The recall that the run ended with{reached} is of up to 33 of each.")
