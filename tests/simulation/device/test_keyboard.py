@@ -111,6 +111,9 @@ def test_with_additions_it_suggests_as_an_app_would_show_it(run, keyboard):
     for _ in range(60):
         added.remember("see zebras")
     assert added.suggest("see", "ze")[0] == "zebras" and ("zebras" in added.read("see zebras")[1][0])
+    for _ in range(70):
+        added.remember("see Zebras")
+    assert added.suggest("see", "ze")[0] == "Zebras"
     added.forget()
     assert added.suggest("see", "ze") == ("“ze”",) and keyboard.suggest("see", "ze") == ()
     assert added.mark("") is None

@@ -447,6 +447,12 @@ def test_own_words_are_suggested_and_forgotten(page, small_models):
     assert page.strip() == expected_words(steps, "hello", "", personal)
     page.type("zu")
     assert page.strip() == expected_words(steps, "hello", "zu", personal) and page.strip()[0] == "zuzu"
+    page.type(Keys.BACKSPACE * 8)
+    for _ in range(2):
+        page.type("hello Zorro", Keys.ENTER)
+    page.type("hello zo")
+    assert page.strip()[0] == "Zorro"  # as it was written
+    page.type(Keys.BACKSPACE * 2, "zu")
     page.browser.find_element(By.ID, "forget").click()
     assert page.strip() == expected_words(steps, "hello", "zu", PersonalWords()) and "zuzu" not in page.strip()
 
