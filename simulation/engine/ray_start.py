@@ -283,10 +283,13 @@ def own_that_died() -> list[str]:
 
 def _ends(process: int) -> bool:
     """Whether the kernel is at ending a process: it may take milliseconds, and closes what it had open before."""
-    with suppress(OSError):  # it is gone
+    try:
         after_its_name = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()
-        return bool(int(after_its_name[_FLAGS]) & _PF_EXITING)
-    return True
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    except OSError:  # no descriptor is free, say, of which nothing follows for the process
+        return False
+    return bool(int(after_its_name[_FLAGS]) & _PF_EXITING)
 
 
 def _own_processes() -> dict[str, Any]:
