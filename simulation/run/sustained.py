@@ -44,9 +44,13 @@ def require_phones_enough(accepted: AcceptedInput) -> None:
     if plan.epsilon_budget is not None and plan.epsilon is not None and plan.epsilon > plan.epsilon_budget:
         return
     phones = int(fleet.may_train[accepted.training_phones].sum())
+    if not phones:
+        found = f"{fleet.config.memory_floor_gb:g}, which none of {len(accepted.training_phones):,} has"
+        raise ConfigError(expected("--fleet.memory-floor-gb", "what some training phone has", found))
     rounds, apart = plan.rounds, min(plan.min_separation_rounds, plan.rounds)
     if cohort.minimum_reports * apart > phones:
-        most = f"at most {_largest_goal(cohort, phones // apart):,} ({apart:,} rounds in a row have different phones, and {phones:,} can train)"
+        goal = _largest_goal(cohort, phones // apart)
+        most = f"at most {goal:,} ({apart:,} rounds in a row have different phones, and {phones:,} can train)"
         would_do = _what_would_do(cohort.goal, apart, phones, fleet.num_phones)
         raise ConfigError(f"{expected('--cohort.goal', most, cohort.goal)}; {would_do} would do")
     limit = cohort.max_participations
@@ -57,7 +61,7 @@ def require_phones_enough(accepted: AcceptedInput) -> None:
 
 
 def _largest_goal(cohort: CohortConfig, reports: int) -> int:
-    """With which so many reports are enough for a round; their quotient by the share may be rounded to one beside it."""
+    """With which so many reports are enough for a round; by their quotient alone it may be one beside it."""
     goal = int(reports / cohort.minimum_report_share) + 1
     while goal and replace(cohort, goal=goal).minimum_reports > reports:
         goal -= 1

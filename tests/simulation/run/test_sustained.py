@@ -79,6 +79,11 @@ def test_the_largest_goal_is_exact_where_a_quotient_is_rounded(share):
         assert replace(cohort, goal=most).minimum_reports <= reports < replace(cohort, goal=most + 1).minimum_reports
 
 
+def test_where_no_phone_has_memory_enough_that_is_said():
+    line = refusal("--fleet.size", 300, "--fleet.memory-floor-gb", 99)
+    assert line.startswith("--fleet.memory-floor-gb: expected what some training phone has, found 99, which none of 27")
+
+
 def test_a_limit_on_participations_counts():
     line = refusal("--cohort.goal", 20, "--cohort.max-participations", 1)
     least = int(re.search(r"--cohort.max-participations: expected at least (\d+) ", line).group(1))
