@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt
 
 from client_model.config import WantedDevice, WantedKernel
 
@@ -50,7 +50,7 @@ class EngineConfig:
     keep_checkpoints: Annotated[KeepCheckpoints, Ge(1)] = 3
     """Checkpoints to keep: a number of the newest; "spaced", older ones at growing distances as well, so that
     a phone can be forgotten without all rounds being played again (docs/forgetting.md); or "all"."""
-    message_timeout_s: Annotated[float, Gt(0), Le(1e9)] = 3600.0
+    message_timeout_s: Annotated[float, Gt(0)] = 3600.0
     """A message without an answer is repeated after this many seconds for each that its worker may have in line, two a
     host, if others are answered meanwhile, and after half of them sent to a worker that has nothing to do as well, then
     to further ones; so many seconds without any answer stop the run."""

@@ -87,7 +87,7 @@ def start_ray(config: EngineConfig, *, for_hosts: bool = True, forked_by: ForkSe
             _start_a_worker()
     except EngineError:
         raise  # nothing was started
-    except (RuntimeError, OSError, ValueError) as error:  # a ConnectionError among them
+    except Exception as error:  # of no narrower class, where its raylet ends while it starts
         stop_ray(keep_logs=True)
         raise EngineError(start_failed(config, error)) from error
     return config.workers_here if config.address is None else _cluster_workers(config.address)
