@@ -152,7 +152,7 @@ class Engine:
         # A Ray that is half up cannot be stopped.
         self._is_ray_up.wait(max(self._began + START_TIMEOUT_S - time.monotonic(), 0.0))
         if not self._ended.wait(grace_s):
-            # Flower waits for workers that will never answer; and Ray, as it is stopped, for a raylet or GCS that hangs.
+            # Flower waits for workers that never answer; and Ray, as it is stopped, for a raylet or GCS that hangs.
             keep = {"keep_logs": self._watch.error is not None}
             stopping = threading.Thread(target=stop_ray, kwargs=keep, name="stops Ray", daemon=True)
             stopping.start()
