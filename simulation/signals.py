@@ -185,9 +185,10 @@ def _put_nothing_away() -> None:
     What it would do on the way for a file that somebody left open is done here.
     """
     for one in gc.get_objects():
-        if type(one) in _WRITTEN_LATER and not one.closed:
-            with suppress(OSError, ValueError):  # as Python has it: at the end nobody is told
-                one.flush()
+        if type(one) in _WRITTEN_LATER:
+            with suppress(OSError, ValueError):  # as Python has it: at the end nobody is told; or it has been detached
+                if not one.closed:
+                    one.flush()
     gc.freeze()
 
 

@@ -52,8 +52,8 @@ class EngineConfig:
     a phone can be forgotten without all rounds being played again (docs/forgetting.md); or "all"."""
     message_timeout_s: Annotated[float, Gt(0)] = 3600.0
     """A message without an answer is repeated after this many seconds for each that its worker may have in line, two a
-    host, if others are answered meanwhile, and after half of them sent to a worker that has nothing to do as well; so
-    many seconds without any answer stop the run."""
+    host, if others are answered meanwhile, and after half of them sent to a worker that has nothing to do as well, then
+    to further ones; so many seconds without any answer stop the run."""
     profile: bool = False
     """Add to each line of rounds.jsonl where the round's time went."""
     export: bool = True

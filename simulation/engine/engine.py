@@ -43,6 +43,7 @@ _MOST_HOSTS = 100  # of a worker: Flower looks at each node
 _ASK_CLUSTER_S = 5.0  # between looks at whether it is alive; our own Ray's processes are looked at each time
 _GRACE_S = 10.0  # for Flower to end by itself
 _GRACE_OF_FAILED_S = 2.0  # for the same, when Ray has died: it may notice
+_STOP_S = 10.0  # for Ray to be stopped, which takes less than a second
 _FORCED_S = 1.0  # for Flower to end once it has no Ray any more
 
 
@@ -151,8 +152,12 @@ class Engine:
         # A Ray that is half up cannot be stopped.
         self._is_ray_up.wait(max(self._began + START_TIMEOUT_S - time.monotonic(), 0.0))
         if not self._ended.wait(grace_s):
-            stop_ray(keep_logs=self._watch.error is not None)  # Flower waits for workers that will never answer
-            if not self._ended.wait(_FORCED_S):
+            # Flower waits for workers that never answer; and Ray, as it is stopped, for a raylet or GCS that hangs.
+            keep = {"keep_logs": self._watch.error is not None}
+            stopping = threading.Thread(target=stop_ray, kwargs=keep, name="stops Ray", daemon=True)
+            stopping.start()
+            stopping.join(_STOP_S)
+            if stopping.is_alive() or not self._ended.wait(_FORCED_S):
                 never_ends_by_itself()
 
     def _live(self) -> None:

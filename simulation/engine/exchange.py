@@ -35,7 +35,9 @@ _LONGEST_POLL_S = 0.2
 _RESTARTS = 3  # of the engine, for one set of messages
 _NO_NODE_PAUSE_S = 1.0  # before it is looked again whether a node is there
 _OF_NO_USE = (NodeTextError.__name__, NoKernelError.__name__, DeviceError.__name__)  # what a node refuses each time
-_GIVEN_TO_ANOTHER = 0.5  # of the time that nobody waits beyond: then who has nothing to do gets a message as well
+# Of the time that nobody waits beyond: then who has nothing to do gets a message as well, and then further ones do,
+# since who gets it may hang, too.
+_GIVEN_TO_ANOTHER, _TO_A_FURTHER_ONE = 0.5, 0.125
 _UNDER_WAY = 2  # messages of a node: the one that it works on, and the next
 _RAISED_BY_RAY = "RayTaskError"  # what Ray wraps around whatever the host's code raised
 _RAISED = re.compile(r"<class '([^']+)'>:<'(.*?)(?:'>)?$", re.DOTALL)  # how Flower passes on an exception
@@ -48,7 +50,8 @@ class _Task:
     message: Message
     attempts: int = 0
     repeat_at: float = 0.0
-    is_with_two: bool = False  # workers, since the first of them does not answer
+    copies: int = 0  # under way, more than one since who has the first one does not answer
+    sent_s: float = 0.0  # when the last of them was, by the monotonic clock
 
 
 class _Sent(NamedTuple):
@@ -56,7 +59,6 @@ class _Sent(NamedTuple):
 
     task: _Task
     node: int
-    at_s: float  # by the monotonic clock
 
 
 class _Line:
@@ -123,7 +125,7 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> Itera
     Nothing is sent before the first answer is asked for. Whoever takes the answers works while others are on their way.
     A node has two messages at a time, so that neither the driver's memory nor Flower's looking for messages grows with
     the number of them; an answer that was given is let go of. Each message has one answer, whatever comes of its other
-    copies: those are not pulled, or are let go of. Whoever stops taking answers midway leaves at most two messages a
+    copies: those are let go of when they come. Whoever stops taking answers midway leaves at most two messages a
     node behind, and the next exchange waits until the nodes are through with them.
 
     Args:
@@ -143,11 +145,11 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> Itera
     began = heard = time.monotonic()
     while unsent or waiting or stuck:
         _send(grid, unsent, waiting)
-        _give_to_another(grid, waiting, _GIVEN_TO_ANOTHER * timeout_s)
+        _give_to_another(grid, waiting, timeout_s)
         came = deque(grid.pull_messages(list(waiting)))
         while came:  # a loop over them would keep them all
             reply = came.popleft()
-            task = _taken_out(reply, waiting)
+            task = _taken_out(grid, reply, waiting)
             if task is None:
                 pass
             elif not reply.has_error():
@@ -208,19 +210,23 @@ def _send(grid: Grid, unsent: _Line, waiting: dict[str, _Sent]) -> None:
     _push(grid, waiting, taken)
 
 
-def _give_to_another(grid: Grid, waiting: dict[str, _Sent], after_s: float) -> None:
-    """Send the oldest message that has no answer after so many seconds to a worker that has nothing to do, as well.
+def _give_to_another(grid: Grid, waiting: dict[str, _Sent], timeout_s: float) -> None:
+    """Send the oldest message that has no answer for long to a worker that has nothing to do, as well.
 
-    One at each look, and each once. Nodes are not bound to workers; of a SuperNode that hangs Flower hears no heartbeat
-    any more, and says so.
+    One at each look. Nodes are not bound to workers; of a SuperNode that hangs Flower hears no heartbeat any more, and
+    says so.
     """
-    sent = next((one for one in waiting.values() if not one.task.is_with_two), None)
-    if sent is None or time.monotonic() - sent.at_s <= after_s:
-        return
-    if isinstance(grid, EngineGrid) and grid.has_an_idle_worker:
+    now = time.monotonic()
+    tasks = (sent.task for sent in waiting.values())
+    task = next((one for one in tasks if now - one.sent_s > timeout_s * _share_of_patience(one.copies)), None)
+    if task is not None and isinstance(grid, EngineGrid) and grid.has_an_idle_worker:
         has = _messages_of(sorted(grid.get_node_ids()), waiting)
-        sent.task.is_with_two = True
-        _push(grid, waiting, [(sent.task, min(has, key=has.__getitem__))])
+        _push(grid, waiting, [(task, min(has, key=has.__getitem__))])
+
+
+def _share_of_patience(copies: int) -> float:
+    """Of the time that nobody waits beyond, after which a message of so many copies is given to a further worker."""
+    return _GIVEN_TO_ANOTHER if copies < 2 else _TO_A_FURTHER_ONE
 
 
 def _messages_of(nodes: Iterable[int], waiting: dict[str, _Sent]) -> dict[int, int]:
@@ -245,26 +251,34 @@ def _push(grid: Grid, waiting: dict[str, _Sent], tasks: list[tuple[_Task, int]])
         copies.append(
             Message(task.message.content, dst_node_id=node, message_type=meta.message_type, ttl=in_line * meta.ttl)
         )
-    now = time.monotonic()
-    sent = (_Sent(task, node, now) for task, node in tasks)
-    waiting.update(zip(grid.push_messages(copies), sent, strict=True))
+        task.copies, task.sent_s = task.copies + 1, time.monotonic()
+    waiting.update(zip(grid.push_messages(copies), (_Sent(*one) for one in tasks), strict=True))
 
 
-def _taken_out(reply: Message, waiting: dict[str, _Sent]) -> _Task | None:
+def _taken_out(grid: Grid, reply: Message, waiting: dict[str, _Sent]) -> _Task | None:
     """The message that this is the answer to; None if it has one already, or may still have one from who else has it.
 
-    A good answer takes the other copy out with it, so that the answer to that, which may have come already, is none.
+    A good answer takes the other copies out with it, so that answers to those, which may have come already, are none.
     """
     sent = waiting.pop(reply.metadata.reply_to_message_id, None)
-    if sent is None or not sent.task.is_with_two:
-        return None if sent is None else sent.task
-    others = [name for name, one in waiting.items() if one.task is sent.task]
-    if others and reply.has_error():
+    if sent is None:
         return None
-    for name in others:
-        del waiting[name]
-    sent.task.is_with_two = False  # and if it is repeated, it may be again
+    sent.task.copies -= 1
+    if sent.task.copies and reply.has_error():
+        return None
+    if sent.task.copies:
+        others = [name for name, one in waiting.items() if one.task is sent.task]
+        for name in others:
+            del waiting[name]
+        _let_go(grid, others)
+    sent.task.copies = 0
     return sent.task
+
+
+def _let_go(grid: Grid, copies: Iterable[str]) -> None:
+    """Say that nobody waits for answers to some copies any more, which would else be kept as long as Flower runs."""
+    if isinstance(grid, EngineGrid):
+        grid.let_go(copies)
 
 
 def _worker_is_gone(grid: Grid, reply: Message) -> bool:

@@ -57,6 +57,7 @@ class EngineGrid(Grid):
         self._grids: queue.Queue[Grid] = queue.Queue()
         self._grid: Grid | None = None
         self._post, self._workers = Post(), Workers()
+        self._let_go: set[str] = set()  # ids of messages whose answers nobody waits for any more
 
     def serve(self, workers: int, hosts_per_worker: int, gpu_share: float = 0.0) -> None:
         """One life of Flower on a Ray that runs; returns when the grid is released.
@@ -125,6 +126,7 @@ class EngineGrid(Grid):
         _LOG.warning("a worker is gone for good; starting the engine again on what is left")
         wait_for_machine_loss(self.machines)
         self._grid, self.start_again = None, True
+        self._let_go.clear()
         self.released.set()
         self.wait_until_served(_RESTART_TIMEOUT_S)
         wait_for_nodes(self)
@@ -162,7 +164,18 @@ class EngineGrid(Grid):
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         """Replies that have come to some messages, by their ids."""
-        return self._now().pull_messages(self._post.to_be_pulled(message_ids))
+        pulled = self._now().pull_messages(self._post.to_be_pulled([*message_ids, *self._let_go]))
+        wanted = []
+        for reply in pulled:
+            if (name := reply.metadata.reply_to_message_id) in self._let_go:
+                self._let_go.discard(name)
+            else:
+                wanted.append(reply)
+        return wanted
+
+    def let_go(self, message_ids: Iterable[str]) -> None:
+        """Keep no reply to some messages; Flower's state would, with the weights of each, until it ends."""
+        self._let_go.update(message_ids)
 
     def wait_for_an_answer(self, timeout_s: float) -> None:
         """Until there may be a reply that was not pulled yet, but no longer than `timeout_s`."""

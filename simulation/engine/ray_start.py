@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def start_ray(config: EngineConfig, *, for_hosts: bool = True, forked_by: ForkSe
             _start_a_worker()
     except EngineError:
         raise  # nothing was started
-    except (RuntimeError, OSError, ValueError) as error:  # a ConnectionError among them
+    except Exception as error:  # of no narrower class, where its raylet ends while it starts
         stop_ray(keep_logs=True)
         raise EngineError(start_failed(config, error)) from error
     return config.workers_here if config.address is None else _cluster_workers(config.address)
@@ -283,10 +283,13 @@ def own_that_died() -> list[str]:
 
 def _ends(process: int) -> bool:
     """Whether the kernel is at ending a process: it may take milliseconds, and closes what it had open before."""
-    with suppress(OSError):  # it is gone
+    try:
         after_its_name = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()
-        return bool(int(after_its_name[_FLAGS]) & _PF_EXITING)
-    return True
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    except OSError:  # no descriptor is free, say, of which nothing follows for the process
+        return False
+    return bool(int(after_its_name[_FLAGS]) & _PF_EXITING)
 
 
 def _own_processes() -> dict[str, Any]:

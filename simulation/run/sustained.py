@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from server_strategy.config import CohortConfig
 from server_strategy.privacy.ledger import ParticipationLog
 from simulation.run.accepted_input import AcceptedInput
 from typefleet.errors import ConfigError, expected
@@ -43,9 +44,12 @@ def require_phones_enough(accepted: AcceptedInput) -> None:
     if plan.epsilon_budget is not None and plan.epsilon is not None and plan.epsilon > plan.epsilon_budget:
         return
     phones = int(fleet.may_train[accepted.training_phones].sum())
+    if not phones:
+        found = f"{fleet.config.memory_floor_gb:g}, which none of {len(accepted.training_phones):,} has"
+        raise ConfigError(expected("--fleet.memory-floor-gb", "what some training phone has", found))
     rounds, apart = plan.rounds, min(plan.min_separation_rounds, plan.rounds)
     if cohort.minimum_reports * apart > phones:
-        goal = int(phones // apart / cohort.minimum_report_share)
+        goal = _largest_goal(cohort, phones // apart)
         most = f"at most {goal:,} ({apart:,} rounds in a row have different phones, and {phones:,} can train)"
         would_do = _what_would_do(cohort.goal, apart, phones, fleet.num_phones)
         raise ConfigError(f"{expected('--cohort.goal', most, cohort.goal)}; {would_do} would do")
@@ -54,6 +58,14 @@ def require_phones_enough(accepted: AcceptedInput) -> None:
         least = -(-cohort.minimum_reports * rounds // phones)
         enough = f"at least {least} ({rounds:,} rounds of {cohort.minimum_reports:,} or more, of {phones:,} phones)"
         raise ConfigError(expected("--cohort.max-participations", enough, limit))
+
+
+def _largest_goal(cohort: CohortConfig, reports: int) -> int:
+    """With which so many reports are enough for a round; by their quotient alone it may be one beside it."""
+    goal = int(reports / cohort.minimum_report_share) + 1
+    while goal and replace(cohort, goal=goal).minimum_reports > reports:
+        goal -= 1
+    return goal
 
 
 def _what_would_do(asked: int, apart: int, phones: int, fleet_size: int) -> str:

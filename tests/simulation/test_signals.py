@@ -226,3 +226,16 @@ sys.exit(left_with(0))
 """
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "out"), how], cwd=ROOT, check=True)
     assert (tmp_path / "out").read_bytes() == b"said"
+
+
+def test_a_stream_that_was_taken_apart_is_no_hindrance_when_a_command_ends(tmp_path):
+    code = """
+import io, sys
+from simulation.signals import left_with
+sys.stdout = io.TextIOWrapper(sys.stdout.detach(), encoding="utf-8")  # a usual way to have another encoding
+sys.out = open(sys.argv[1], "w")
+sys.out.write("said")
+sys.exit(left_with(0))
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "out")], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr, (tmp_path / "out").read_text()) == (0, "", "said")

@@ -15,7 +15,7 @@ from simulation.engine.engine import Engine
 from simulation.engine.exchange import exchange
 from simulation.engine.failures import EngineError, FailureWatch
 from simulation.engine.flower_on_ray import wait_for_nodes
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 from typefleet.errors import ConfigError
 
 
@@ -126,9 +126,10 @@ def one_message(grid):
     return [Message(RecordDict(), node, MessageType.TRAIN) for node in grid.get_node_ids()][:1]
 
 
-def test_ray_that_does_not_start_is_said_at_once(engine_alone, monkeypatch):
+@pytest.mark.parametrize("kind", [ConnectionError, Exception])
+def test_ray_that_does_not_start_is_said_at_once(engine_alone, monkeypatch, kind):
     def refuse(**_):
-        raise ConnectionError("no raylet")
+        raise kind("no raylet")
 
     monkeypatch.setattr(ray_start.ray, "init", refuse)  # the real cause cannot be had on a healthy machine
     with (
@@ -146,6 +147,22 @@ def test_ray_that_does_not_answer_is_given_up(engine_alone, monkeypatch):
         with pytest.raises(EngineError, match=r"Ray: expected to start, found no answer within 0\.5 s"):
             engine.run(lambda grid: None)
         answer.set()
+
+
+def test_a_ray_that_cannot_be_stopped_is_left_to_the_end_of_the_process(engine_alone, monkeypatch):
+    """As it stops, Ray waits for its raylet and its GCS without a limit, and they may hang."""
+    goes_on, left = threading.Event(), []
+    monkeypatch.setattr(ray_start, "stop_ray", lambda keep_logs: goes_on.wait())
+    monkeypatch.setattr("simulation.engine.engine._STOP_S", 0.05)
+    monkeypatch.setattr("simulation.engine.engine.never_ends_by_itself", lambda: left.append("told"))
+    engine = Engine(EngineConfig(workers=1))
+    engine._began = 1.0
+    engine._is_ray_up.set()
+    closing = threading.Thread(target=engine.close, args=(0.0,), daemon=True)
+    closing.start()
+    closing.join(PATIENCE_S)
+    assert not closing.is_alive() and left == ["told"]
+    goes_on.set()
 
 
 def test_an_address_without_a_cluster_is_said_at_once(engine_alone):

@@ -359,3 +359,41 @@ def test_of_two_copies_one_may_fail_and_a_message_is_repeated_where_both_do(cloc
     grid = Counting(clock, 25.0)
     assert answers_of(grid, 1) == [0]
     assert len(grid.sent) == copies and grid.answered == 1
+
+
+class FirstHang(Hanging):
+    """So many nodes hang, of four, and answer nothing."""
+
+    def __init__(self, clock, hang):
+        super().__init__(clock)
+        self.nodes, self.hang = 4, hang
+
+    def pull_messages(self, ids):
+        of_others = {name: one.metadata.dst_node_id for name, one in self.open.items()}
+        answered = {node: name for name, node in reversed(of_others.items()) if node >= self.hang}.values()
+        return [self._answer(self.open.pop(name)) for name in answered]
+
+
+@pytest.mark.parametrize("hang", [1, 2, 3])
+def test_where_the_second_one_hangs_too_a_further_one_gets_the_message(clock, hang):
+    grid = FirstHang(clock, hang)
+    assert len(list(exchange(grid, numbered(1, 1), timeout_s=30.0))) == 1
+    assert [one.metadata.dst_node_id for one in grid.sent] == list(range(hang + 1))
+    assert clock.now < 30.0
+
+
+def test_of_a_message_that_has_its_answer_the_other_copies_are_let_go_of(clock):
+    grid = FirstHang(clock, 2)
+    assert len(list(exchange(grid, numbered(1, 1), timeout_s=30.0))) == 1
+    others = [one.metadata.message_id for one in grid.sent[:2]]
+    asked = []
+
+    class Flowers:
+        def pull_messages(self, ids):
+            asked.append(sorted(ids))
+            return [Message(RecordDict(), reply_to=one) for one in grid.sent if one.metadata.message_id in ids]
+
+    grid._grid = Flowers()
+    assert list(EngineGrid.pull_messages(grid, [])) == [] and asked == [others]
+    (last,) = EngineGrid.pull_messages(grid, [grid.sent[2].metadata.message_id])
+    assert last.metadata.reply_to_message_id == "m2" and asked[1:] == [["m2"]]

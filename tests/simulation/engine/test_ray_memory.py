@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import resource
 import subprocess
 import sys
 import weakref
@@ -54,3 +55,12 @@ def test_a_process_counts_as_dead_from_when_the_kernel_ends_it_and_not_before():
     finally:
         process.communicate()
     assert ray_start._ends(process.pid)
+
+
+def test_where_nothing_can_be_read_of_a_process_it_is_not_taken_for_dead():
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, most[1]))  # what is open stays so
+    try:
+        assert not ray_start._ends(os.getpid())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, most)

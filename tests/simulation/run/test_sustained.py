@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from server_strategy.config import CohortConfig
 from server_strategy.privacy.ledger import ParticipationLog
 from simulation.flags import parse_simulate
 from simulation.run import sustained
@@ -68,6 +69,19 @@ def test_the_line_names_the_largest_goal_that_is_let_pass_and_settings_that_do()
     assert [name for name, _ in ways] == ["--cohort.goal", "--cohort.min-separation-rounds", "--fleet.size"]
     for way in ways:
         assert warning("--cohort.goal", 100, *way) is None
+
+
+@pytest.mark.parametrize("share", [0.07, 0.14, 0.57, 0.8])
+def test_the_largest_goal_is_exact_where_a_quotient_is_rounded(share):
+    cohort = CohortConfig(minimum_report_share=share)
+    for reports in range(300):
+        most = sustained._largest_goal(cohort, reports)
+        assert replace(cohort, goal=most).minimum_reports <= reports < replace(cohort, goal=most + 1).minimum_reports
+
+
+def test_where_no_phone_has_memory_enough_that_is_said():
+    line = refusal("--fleet.size", 300, "--fleet.memory-floor-gb", 99)
+    assert line.startswith("--fleet.memory-floor-gb: expected what some training phone has, found 99, which none of 27")
 
 
 def test_a_limit_on_participations_counts():
