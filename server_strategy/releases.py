@@ -31,7 +31,7 @@ from server_strategy.privacy.ledger import (
 )
 from server_strategy.privacy.ledger_lines import KEY_BYTES, Record, digest_of_sum
 from server_strategy.privacy.noise_key import NoiseKey
-from server_strategy.privacy.participation_log import most_rho
+from server_strategy.privacy.participation_log import least_epsilon_after, most_rho
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.privacy.rounded_up import Bound
@@ -136,7 +136,8 @@ class Releases:
         """Whether a sum may be made at all, before any phone is asked.
 
         Where phones add the noise, the sum itself is what the server learns: one that the budget or an account has no
-        room for must not come to be, and not only not be released. All who are asked are taken to be in it.
+        room for must not come to be, and not only not be released. All who are asked are taken to be in it. Where the
+        server adds it, `next` decides, and only a sum that the budget has no room for whoever stays away is not made.
 
         Args:
             server_round: of the sum.
@@ -146,7 +147,9 @@ class Releases:
             False if it would exceed the budget; `budget_reached` then says so.
         """
         self.ledger.let_go()
-        if self.plan.phone_noise is None or self.ledger.has_round(server_round):  # that one is free, or not learnt
+        if self.plan.phone_noise is None:
+            return self._may_fit(reporters)
+        if self.ledger.has_round(server_round):  # that one is free, or not learnt
             return True
         spent = self._spent_after(reporters, self._beside(None))
         if self._exceeds_budget(spent):
@@ -154,6 +157,17 @@ class Releases:
         if self.permit is not None:
             self.permit(spent)
         return True
+
+    def _may_fit(self, reporters: NDArray[np.int64]) -> bool:
+        """Whether the budget may have room for a release of enough of these phones; `budget_reached` says so if not."""
+        budget, enough = self.plan.epsilon_budget, self._cohort.minimum_reports
+        if budget is None or len(reporters) < enough or not self.ledger.is_at_its_end:  # else it may be free
+            return True
+        beside = self._beside(None)
+        least = least_epsilon_after(self.plan, self.participation, self.made + 1, reporters, enough, beside)
+        if least is None or least <= budget:
+            return True
+        return not self._exceeds_budget(self._spent_after(reporters, beside))  # in the words of the release
 
     def may_learn(self, server_round: int, came: RoundReplies) -> str | None:
         """Why the sum of these answers must not be learnt; None if it may be, and it is on record then as a sum.

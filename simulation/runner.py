@@ -98,7 +98,7 @@ def run_to_the_end(
         write_rounds_table(run.directory, run.prepared.metrics)
         if run.finished and was_finished and has_all_results(run.directory, run.config):
             tracking.end(run)  # for a tracker that was not there before
-            print_what_there_is(stream, run.directory, run.totals.rounds_completed)
+            print_what_there_is(stream, run.directory, run.totals.rounds_completed, run.totals.stopped_early)
         elif run.finished:
             with only_new_objects_collected():  # the export asks for two, of a fifth of a second each
                 write_results(run, tracking, stream)

@@ -13,6 +13,7 @@ from server_strategy.privacy.ledger_lines import PrivacySpent
 from server_strategy.privacy.plan import PrivacyPlan
 
 NEVER = -(2**31) // 2
+_LAST_DIGITS = 1e-9  # in which the costs of two schedules, computed, may be in another order than they are
 
 
 class ParticipationLog:
@@ -134,6 +135,43 @@ def privacy_after(
     after = log.copy()
     after.record(release, phones)
     return privacy_spent(plan, after, release, beside)
+
+
+def least_epsilon_after(
+    plan: PrivacyPlan,
+    log: ParticipationLog,
+    release: int,
+    phones: NDArray[np.int64],
+    at_least: int,
+    beside: Beside = NOTHING_BESIDE,
+) -> float | None:
+    """No more than `privacy_after` claims once so many of these phones or more, whichever, were part of the release.
+
+    A cost does not fall as counts grow or gaps shrink. Of any so many phones, one has taken part at least as often as
+    the one of this rank by count, and one has rested at most as long as the one of this rank by rest. These may be two
+    phones of different sets, so that no set need cost as little.
+
+    Args:
+        plan: on record.
+        log: who took part before; it stays as it is.
+        release: the next one.
+        phones: int64 [phones], each once, of which some may stay away.
+        at_least: how many come, from 1 to all.
+        beside: what was released beside the way to it.
+
+    Returns:
+        Epsilon, rounded down; None without privacy.
+    """
+    counts = log.counts
+    if plan.mechanism is not None and plan.mechanism.independent and beside.counts is not None:
+        counts = counts + beside.counts  # the largest sum is what costs, see `_spent`
+    seldom = phones[np.argsort(counts[phones], kind="stable")[:at_least]]
+    rested = phones[np.argsort(log.last[phones], kind="stable")[:at_least]]
+    after = log.copy()
+    after.record(release, seldom)
+    after.min_separation = log.separation_after(release, rested)
+    epsilon = privacy_spent(plan, after, release, beside).epsilon
+    return None if epsilon is None else epsilon * (1 - _LAST_DIGITS)
 
 
 def rho_of_way(plan: PrivacyPlan, log: ParticipationLog, releases: int) -> float | None:

@@ -38,17 +38,22 @@ def _is_exported(directory: RunDirectory) -> bool:
     return set(entries.values()) == {weights} and all((directory.model / name).exists() for name in entries)
 
 
-def print_what_there_is(stream: TextIO, directory: RunDirectory, rounds: int) -> None:
+def print_what_there_is(
+    stream: TextIO, directory: RunDirectory, rounds: int, stopped_early: str | None = None
+) -> None:
     """Say that the run is finished, and which commands make what of it.
 
     Args:
         stream: where to.
         directory: of the run.
         rounds: that are completed.
+        stopped_early: why it has ended before all of its rounds were; None: it has not.
     """
     root, console = directory.root, console_for(stream)
-    console.print(f"{root} is finished: {rounds:,} rounds are done, and all that was to be written is there")
+    done = "1 round is" if rounds == 1 else f"{rounds:,} rounds are"
+    console.print(f"{root} is finished: {done} done, and all that was to be written is there")
     rows: list[tuple[str, list[str]]] = [
+        *([] if stopped_early is None else [("stopped early", [stopped_early])]),
         *where_curves_are(root),
         ("its report", [Whole(directory.report) if directory.report.exists() else "none"]),
         ("the report again", [Whole(command("scripts/report.py", root))]),

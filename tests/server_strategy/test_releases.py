@@ -10,10 +10,14 @@ import pytest
 from flwr.app import ConfigRecord
 
 from client_model.learning.language_model import weights_sha256
+from server_strategy.cohorts import RoundPlan
+from server_strategy.config import CohortConfig
 from server_strategy.privacy.accounting import gaussian_rho
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.ledger import Binding, PrivacyLedger, PrivacySpent, recompute
 from server_strategy.privacy.ledger_lines import digest_of_sum
+from server_strategy.privacy.rounded_up import Bound
+from server_strategy.releases import Releases
 from server_strategy.state import StateError
 from server_strategy.update_sum import FixedPointSum
 from tests.server_strategy.test_dp_fedavg import flat, host, make, play, play_round, stamp, start_arrays, update_of
@@ -193,6 +197,86 @@ def test_a_budget_counts_releases_that_are_made_again(tmp_path):
     # It has ended without a release of its own, and the one on record was seen all the same.
     assert second.spent(ended=True).epsilon == first.last_round.spent.epsilon and second.spent(ended=False).epsilon == 0
     assert recompute(tmp_path / "l", 0, everything=True)["epsilon"] == first.last_round.spent.epsilon
+
+
+class Asked:
+    """Phones as they are named, round by round."""
+
+    most_reports, max_staleness, weighting = 6, 0, "uniform weights"
+
+    def __init__(self, *rounds):
+        self.rounds = rounds
+
+    def plan_round(self, server_round, may_participate):
+        phones = np.array(self.rounds[server_round - 1])
+        return RoundPlan(reporters=phones, tokens=np.ones(len(phones), np.int64))
+
+
+def with_room_for_one(rounds, share, **settings):
+    """A run of six phones a round whose budget has room for one participation of a phone."""
+    cohort = CohortConfig(goal=6, min_separation_rounds=1, minimum_report_share=share)
+    privacy = PrivacyConfig(clip_norm=0.5, noise_multiplier=1.0)
+    free, grid = make(privacy=privacy, cohorts=Asked(range(6)), cohort=cohort)
+    play(free, grid, 1)
+    privacy = replace(privacy, target_epsilon=free.last_round.spent.epsilon * 1.01)
+    return make(privacy=privacy, cohorts=Asked(*rounds), cohort=cohort, phones_per_message=1, **settings)
+
+
+@pytest.mark.parametrize(("again", "trained"), [(1, True), (3, True), (4, False), (6, False)])
+def test_a_round_is_not_trained_if_no_half_of_its_phones_fits_the_budget(again, trained):
+    strategy, grid = with_room_for_one([range(6), range(6 - again, 12 - again)], 0.5)
+    arrays = play(strategy, grid, 1)
+    before = strategy.spent(ended=True)
+    messages = [stamp(m, i) for i, m in enumerate(strategy.configure_train(2, arrays, ConfigRecord(), grid))]
+    assert len(messages) == (6 if trained else 0) and (strategy.budget_reached is None) == trained
+    assert strategy.aggregate_train(2, [host(m) for m in messages])[0] is None  # neither is released if all come
+    reached = strategy.budget_reached
+    twice = strategy.plan.epsilon_of(gaussian_rho(1.0, 2))
+    assert reached.startswith(f"the next release would take epsilon to {Bound(twice):.4g}, above the budget of")
+    assert strategy.last_round.plan.abandoned == reached and strategy.last_round.reports == (6 if trained else 0)
+    assert strategy.spent(ended=True) == before and strategy.releases == 1
+
+
+def test_a_round_is_released_without_those_who_stayed_away_and_would_not_have_fitted():
+    strategy, grid = with_room_for_one([range(6), range(3, 9)], 0.5)
+    arrays = play(strategy, grid, 1)
+    messages = [stamp(m, i) for i, m in enumerate(strategy.configure_train(2, arrays, ConfigRecord(), grid))]
+    fit = [host(m) for m in messages if m.content["config"]["phone-ids"][0] >= 6]
+    assert strategy.aggregate_train(2, fit)[0] is not None
+    assert strategy.releases == 2 and strategy.budget_reached is None and strategy.last_round.lost == 3
+
+
+def test_a_release_on_record_is_made_again_though_the_budget_has_no_room_for_another(tmp_path):
+    first, grid = with_room_for_one([range(6)], 1.0, ledger_path=tmp_path / "l")
+    state = deepcopy(first.state())
+    straight, whole = play(first, grid, 1), (tmp_path / "l").read_bytes()
+    second, grid = with_room_for_one([range(6)], 1.0, ledger_path=tmp_path / "l")
+    second.load_state(state)
+    np.testing.assert_array_equal(flat(play(second, grid, 1)), flat(straight))
+    assert second.last_round.spent == first.last_round.spent and second.budget_reached is None
+    assert (tmp_path / "l").read_bytes() == whole
+
+
+@pytest.mark.parametrize("mechanism", ALL)
+def test_what_is_not_trained_would_not_have_been_released_and_ends_the_run_as_that_does(mechanism, monkeypatch):
+    cohort = CohortConfig(goal=15, min_separation_rounds=2, minimum_report_share=1.0)
+    plain = PrivacyConfig(mechanism, clip_norm=0.5, noise_multiplier=1.0)
+    free, grid = make(goal=15, cohort=cohort, privacy=plain)
+    spent, arrays = [], start_arrays()
+    for r in (1, 2, 3):
+        arrays = play_round(free, grid, r, arrays)
+        spent.append(free.last_round.spent.epsilon)
+    settings = dict(goal=15, cohort=cohort, privacy=replace(plain, target_epsilon=(spent[1] + spent[2]) / 2))
+    forecast, grid = make(**settings)
+    arrays = play(forecast, grid, 3)
+    assert forecast.last_round.reports == 0 and forecast.releases == 2
+    monkeypatch.setattr(Releases, "_may_fit", lambda *_: True)
+    refused, grid = make(**settings)
+    np.testing.assert_array_equal(flat(play(refused, grid, 3)), flat(arrays))
+    assert refused.last_round.reports == 15
+    assert refused.budget_reached == forecast.budget_reached == forecast.last_round.plan.abandoned
+    assert refused.spent(ended=True) == forecast.spent(ended=True)
+    np.testing.assert_equal({**refused.state(), "ledger": {}}, {**forecast.state(), "ledger": {}})
 
 
 def test_a_line_of_before_binds_nothing_so_that_the_release_is_another(tmp_path):

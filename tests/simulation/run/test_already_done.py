@@ -33,6 +33,15 @@ def test_a_whole_run_has_nothing_left_to_do_and_says_what_to_run(whole):
     assert f"{ROUNDS} rounds are done" in text
     for script in ("report.py", "export_model.py", f"simulate.py --config {directory.root}/config.toml"):
         assert f"scripts/{script}" in text
+    assert "stopped early" not in text
+
+
+def test_a_run_that_a_budget_ended_says_so_again(whole):
+    directory, _ = whole
+    said, why = io.StringIO(), "privacy budget: the next release would take epsilon to 15.08, above the budget of 7"
+    print_what_there_is(said, directory, 1, why)
+    text = " ".join(said.getvalue().split())
+    assert "is finished: 1 round is done" in text and f"stopped early {why}" in text
 
 
 @pytest.mark.parametrize("name", ["participation.json", "report.html", "model/keyboard.tflite", "model/manifest.json"])
