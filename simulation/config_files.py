@@ -16,8 +16,14 @@ from typefleet.untrusted.toml_tables import read_toml
 _LONGEST_KEY = 60  # of a file, in a message
 
 
-def read_config(path: Path, base: RunConfig | None = None) -> RunConfig:
+def read_config(path: Path, base: RunConfig | None = None, *, begun: bool = False) -> RunConfig:
     """Read a TOML file over a base configuration.
+
+    Args:
+        path: of the file.
+        base: the configuration; by default that of a run without any setting.
+        begun: it is the config.toml of a run which is only looked at: a setting may be what it may be in no new run,
+            and in none that goes on, where an earlier version let a run begin with it.
 
     Raises:
         ConfigError: the file is missing or malformed, or a key or value is wrong; names file and key.
@@ -25,7 +31,7 @@ def read_config(path: Path, base: RunConfig | None = None) -> RunConfig:
     given = values_in(path)
     base = choose(RunConfig(), {}) if base is None else base
     try:
-        return with_given(given, choose(base, kinds_in(given, base)))
+        return with_given(given, choose(base, kinds_in(given, base)), begun=begun)
     except ConfigError as error:
         flag, _, rest = str(error).partition(": ")
         key = flag.removeprefix("--").replace("-", "_")
@@ -60,7 +66,7 @@ def kinds_in(given: dict[str, Any], base: Any) -> dict[tuple[str, ...], str]:
     return {path: name for path, name in names.items() if isinstance(name, str)}
 
 
-def with_given(given: Mapping[str, Any], base: RunConfig) -> RunConfig:
+def with_given(given: Mapping[str, Any], base: RunConfig, *, begun: bool = False) -> RunConfig:
     """Settings with the values of a file in their place, each of the type that its setting has.
 
     No value becomes a flag, so that none can be taken for another one.
@@ -68,6 +74,7 @@ def with_given(given: Mapping[str, Any], base: RunConfig) -> RunConfig:
     Args:
         given: values by dotted name.
         base: the settings, with the kinds that the file chooses.
+        begun: see `read_config`.
 
     Raises:
         ConfigError: an unknown key, or a value of a wrong kind or out of bounds.
@@ -82,7 +89,7 @@ def with_given(given: Mapping[str, Any], base: RunConfig) -> RunConfig:
             hint = f"; did you mean {meant}?" if meant else ""
             raise ConfigError(expected(_shown(key), "a setting", f"none of that name{hint}"))
     config = typed(with_values(base, {known[key]: value for key, value in given.items()}))
-    check_bounds(config)
+    check_bounds(config, begun=begun)
     return config
 
 

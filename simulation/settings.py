@@ -6,7 +6,7 @@ if they were its fields, see `typefleet.doors`.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
@@ -16,13 +16,12 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from typefleet.doors import Door, KindSettings, chosen, settings_fields
 from typefleet.errors import ConfigError, UnknownKindError, expected, said_of
+from typefleet.setting_types import Formerly, hints_of
 from typefleet.setting_types import flag_name as flag_name
-from typefleet.setting_types import hints_of
 from typefleet.setting_types import typed as typed
 from typefleet.untrusted.limits import SETTING_MAGNITUDE
 
 Path = tuple[str, ...]  # of a setting in its tree
-_SEED: Path = ("seed",)  # which may have any 63 bits
 T = TypeVar("T")
 
 
@@ -136,10 +135,16 @@ def kinds_with(config: Any, path: Path) -> str | None:
 
 _BOUNDS = {Gt: (">", "gt"), Ge: (">=", "ge"), Lt: ("<", "lt"), Le: ("<=", "le")}
 _HOLDS = {">": lambda a, b: a > b, ">=": lambda a, b: a >= b, "<": lambda a, b: a < b, "<=": lambda a, b: a <= b}
+_Bound = tuple[str, float]  # sign and number
 
 
-def check_bounds(config: Any, prefix: Path = ()) -> None:
-    """Hold every number of a tree to the bounds on its field.
+def check_bounds(config: Any, prefix: Path = (), *, begun: bool = False) -> None:
+    """Hold every number of a tree to the bounds on its field, and on a side that has none to `SETTING_MAGNITUDE`.
+
+    Args:
+        config: the tree.
+        prefix: path of the tree itself.
+        begun: it is that of a run which began earlier: where a field had other bounds once, those hold.
 
     Raises:
         ConfigError: "--flag: expected a number > 0, found -1".
@@ -150,18 +155,16 @@ def check_bounds(config: Any, prefix: Path = ()) -> None:
         value = getattr(config, f.name)
         path = prefix if f.name in flat else (*prefix, f.name)
         if is_dataclass(value):
-            check_bounds(value, path)
+            check_bounds(value, path, begun=begun)
             continue
         numbers = value if isinstance(value, tuple) else (value,)
         if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
             what = "finite numbers" if isinstance(value, tuple) else "a finite number"
             raise ConfigError(expected(flag_name(path), what, " ".join(map(str, numbers))))
+        own = list(_bounds_of(_marks(hints[f.name]), begun))
         for one in numbers:
-            if one is not None and not isinstance(one, str):  # such as none in the place of a number
-                _check_marks(flag_name(path), one, _marks(hints[f.name]))
-            if isinstance(one, int | float) and abs(one) > SETTING_MAGNITUDE and path != _SEED:
-                what = f"a number between -{SETTING_MAGNITUDE:.0e} and {SETTING_MAGNITUDE:.0e}"
-                raise ConfigError(expected(flag_name(path), what, one))
+            if isinstance(one, int | float):  # and not such as none in the place of a number
+                _check_number(flag_name(path), one, own)
 
 
 def flag_in(section: Path, name: str) -> str:
@@ -195,12 +198,28 @@ def _marks(hint: Any) -> tuple[Any, ...]:
     return get_args(hint)[1:] if get_origin(hint) is Annotated else ()
 
 
-def _check_marks(flag: str, value: Any, marks: Iterable[Any]) -> None:
-    for mark in marks:
+def _bounds_of(marks: Iterable[Any], begun: bool) -> Iterator[_Bound]:
+    """The bounds among the marks of a field; of a run that began earlier the former ones, where there were others."""
+    former = [mark.bound for mark in marks if isinstance(mark, Formerly)]
+    for mark in former if begun and former else marks:
         if isinstance(mark, annotated_types.GroupedMetadata):  # such as Interval
-            _check_marks(flag, value, mark)
+            yield from _bounds_of(mark, begun)
         elif isinstance(mark, annotated_types.BaseMetadata) and type(mark) in _BOUNDS:
             sign, attribute = _BOUNDS[type(mark)]
-            bound = getattr(mark, attribute)
-            if not _HOLDS[sign](value, bound):
-                raise ConfigError(expected(flag, f"a number {sign} {bound}", value))
+            yield sign, getattr(mark, attribute)
+
+
+def _check_number(flag: str, value: float, own: Sequence[_Bound]) -> None:
+    """Hold a number to the bounds of its field, and to those of any setting on a side where it has none."""
+    if not all(_HOLDS[sign](value, bound) for sign, bound in own):
+        raise ConfigError(expected(flag, f"a number {_in_words(own)}", value))
+    signs = "".join(sign for sign, _ in own)
+    least = [] if ">" in signs else [(">=", -float(SETTING_MAGNITUDE))]
+    most = [] if "<" in signs else [("<=", float(SETTING_MAGNITUDE))]
+    if not all(_HOLDS[sign](value, bound) for sign, bound in (*least, *most)):
+        raise ConfigError(expected(flag, f"a number {_in_words([*least, *own, *most])}", value))
+
+
+def _in_words(bounds: Iterable[_Bound]) -> str:
+    """`>= 0 and < 1`."""
+    return " and ".join(f"{sign} {f'{bound:g}' if isinstance(bound, float) else bound}" for sign, bound in bounds)

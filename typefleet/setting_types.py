@@ -2,13 +2,15 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import lru_cache
 from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from annotated_types import BaseMetadata
 
 from typefleet.errors import ConfigError, expected
 from typefleet.untrusted.limits import SETTING_CHARACTERS, SETTING_VALUES
@@ -17,6 +19,16 @@ T = TypeVar("T")
 _MOST_CHARACTERS = 100  # of a value in a message
 _CLASSES = 1000  # whose fields are remembered
 _MOST_WHOLE = 2**64  # beyond which no file keeps a whole number
+
+
+@dataclass(frozen=True)
+class Formerly:
+    """Marks the bound of a setting before it got those that it has: no run begins with more, but one may have.
+
+    What is read of a run that began earlier is held to this one alone, so that its folder stays readable.
+    """
+
+    bound: BaseMetadata
 
 
 def flag_name(path: tuple[str, ...]) -> str:

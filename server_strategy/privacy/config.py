@@ -17,6 +17,7 @@ from server_strategy.privacy.noise_key import NoiseSource
 from server_strategy.update_sum import LARGEST_CLIP_NORM, SMALLEST_CLIP_NORM
 from typefleet.doors import FLAT, KindSettings, SettingsOf, chosen
 from typefleet.errors import ConfigError, expected
+from typefleet.setting_types import Formerly
 
 NoisePlace = Literal["server", "phones"]
 PHONES: NoisePlace = "phones"
@@ -37,9 +38,9 @@ class PrivacyConfig:
     optimised for the run; blt needs far less memory. none: no privacy at all."""
     mechanism_settings: Annotated[KindSettings, SettingsOf("mechanism", MECHANISMS), FLAT] = KindSettings()
     """Of the mechanism itself."""
-    clip_norm: Annotated[float, Ge(SMALLEST_CLIP_NORM), Le(LARGEST_CLIP_NORM)] = 2.0
+    clip_norm: Annotated[float, Ge(SMALLEST_CLIP_NORM), Le(LARGEST_CLIP_NORM), Formerly(Gt(0))] = 2.0
     """L2 bound on the whole update of one phone; the first one, if it adapts. With mechanism none, 1e4 clips no update
-    that trained well, and loses nothing of any."""
+    that trained well; rounding, in proportion to it, takes 2e-6 of a short one (100: 2e-8, less than float32 does)."""
     clip_scope: Literal["update", "layer"] = "update"
     """Clip the update as a whole, or each of its m layers to clip norm / sqrt(m)."""
     clip_quantile: Annotated[float | None, Gt(0), Lt(1)] = None

@@ -24,7 +24,7 @@ from server_strategy.privacy.discrete_gaussian import MOST_SIGMA, discrete_gauss
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.noised_sum import NoisedSum
 from server_strategy.privacy.plan import PrivacyPlan
-from server_strategy.privacy.protected_sum import ProtectedSum
+from server_strategy.privacy.protected_sum import ProtectedSum, saved_clip_norm
 from server_strategy.state import State, leaf
 from typefleet.errors import ConfigError, expected
 
@@ -88,7 +88,7 @@ class LatticeSum:
         """
         self.releases = int(leaf(state, "releases"))
         if self._plan.adaptive is not None and self.releases:
-            self.clip_norm = float(leaf(state, "clip_norm"))
+            self.clip_norm = saved_clip_norm(state)
 
     def _noise(self, purpose: str, sigma: int, size: int, attempt: int) -> NDArray[np.int64]:
         rng = self._key.generator(self.releases, 0, purpose=purpose, attempt=attempt)

@@ -4,6 +4,7 @@ This is where a plan becomes noise. The strategy hands in each round's sum and h
 the clip norm; out comes the protected sum. The clip norm of the next round is read from here.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ from server_strategy.privacy.noise import (
 )
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import PrivacyPlan
-from server_strategy.state import State, branch, leaf, leaves_of
+from server_strategy.state import State, StateError, branch, leaf, leaves_of
+from server_strategy.update_sum import LARGEST_CLIP_NORM, SMALLEST_CLIP_NORM
 from typefleet.errors import expected
 
 FORGOTTEN = "forgotten"  # in a state
@@ -33,6 +35,21 @@ def without_noise(state: State) -> State:
     Where noise is shared between releases, no further one is made from it.
     """
     return {**{name: leaf(state, name) for name in ("releases", "clip_norm")}, FORGOTTEN: np.array(True)}
+
+
+def saved_clip_norm(state: State) -> float:
+    """The clip norm of the next release, of a state of a `ProtectedSum` or `LatticeSum`.
+
+    Raises:
+        StateError: it is none that updates can be summed by.
+    """
+    saved = leaf(state, "clip_norm")
+    is_number = saved.ndim == 0 and saved.dtype.kind in "iuf"
+    clip_norm = float(saved) if is_number else math.nan
+    if not SMALLEST_CLIP_NORM <= clip_norm <= LARGEST_CLIP_NORM:
+        what = f"a clip norm from {SMALLEST_CLIP_NORM:g} to {LARGEST_CLIP_NORM:g}"
+        raise StateError(expected("state", what, f"{clip_norm:g}" if is_number else "no number"))
+    return clip_norm
 
 
 class ProtectedSum:
@@ -119,7 +136,7 @@ class ProtectedSum:
             loaded.append(query_state._replace(release=self.releases, noises=(noise,)))
         if self._plan.adaptive is not None:
             update, count = loaded or (self._state.update, self._state.count)
-            self._state = self._state._replace(clip_norm=float(leaf(state, "clip_norm")), update=update, count=count)
+            self._state = self._state._replace(clip_norm=saved_clip_norm(state), update=update, count=count)
         elif loaded:
             (self._state,) = loaded
 

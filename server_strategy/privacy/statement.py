@@ -163,9 +163,10 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
 def _population_rule(plan: PrivacyPlan) -> str:
     """How many phones the guarantee supposes, and why so many."""
     if plan.modelled_cohort is None:
-        return "the phones of this run"
+        return "the phones of this run, held-out ones included"
     own = round(plan.population * plan.goal / plan.modelled_cohort)
-    return f"the {own:,} phones of this run, scaled as its cohort is: times {plan.modelled_cohort:,} / {plan.goal:,}"
+    times = f"{plan.modelled_cohort:,} / {plan.goal:,}"
+    return f"the {own:,} phones of this run, held-out ones included, scaled as its cohort is: times {times}"
 
 
 def _delta_rule(plan: PrivacyPlan) -> str | None:

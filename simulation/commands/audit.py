@@ -40,7 +40,7 @@ class Flags:
     fairness, drift; by default all that there can be."""
     quick: bool = False
     """Do less of each: all attacks in minutes, with wider intervals."""
-    seed: Annotated[int, at.Ge(0)] = 0
+    seed: Annotated[int, at.Ge(0), at.Lt(2**63)] = 0
     """Of everything that the attacks draw."""
     epsilons: Annotated[tuple[float, ...], at.Gt(0)] = ()
     """With --config: play the canaries for each of these targets, each mechanism and each seed, and nothing else."""

@@ -22,7 +22,7 @@ class Flags:
 
     phones: Annotated[int, at.Ge(200)] = 1500
     """Phones to generate."""
-    seed: int = 0
+    seed: Annotated[int, at.Ge(0), at.Lt(2**63)] = 0
     """Seed of the population."""
 
 

@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> None:
     from simulation.studies.additions import measure, messages_of, print_measured
 
     file = open_model(flags.run_dir).files[FILES["int8"]]
-    prepared = prepare(read_config(flags.run_dir / "config.toml"), of_run=flags.run_dir)
+    prepared = prepare(read_config(flags.run_dir / "config.toml", begun=True), of_run=flags.run_dir)
     phones = prepared.people_to_score if flags.among == "held-out" else prepared.training_phones
     chosen = each("typing", phones[: flags.people].tolist(), len(phones[: flags.people]))
     people = (messages_of(prepared.population, phone) for phone in chosen)

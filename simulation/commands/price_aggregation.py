@@ -36,7 +36,7 @@ class Flags:
     """Phones of each cohort that encrypt an update here, at most; figures are per phone."""
     ckks_error: Annotated[float, at.Gt(0), at.Lt(1)] = 2.0**-24
     """Error of a coordinate of the sum under ckks, at most, as a share of the clip norm."""
-    seed: int = 0
+    seed: Annotated[int, at.Ge(0), at.Lt(2**63)] = 0
     """Of the updates, which are made up."""
     output_dir: Path | None = None
     """New folder for the table (CSV, JSON) and the plot; by default one in runs/, named by date and time."""

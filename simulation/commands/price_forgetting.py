@@ -31,7 +31,7 @@ class Flags:
     """Train models, let them forget phones in an approximate way and by training again, and attack both instead."""
     quick: bool = False
     """With --leak: do less, with wider intervals."""
-    seed: Annotated[int, at.Ge(0)] = 0
+    seed: Annotated[int, at.Ge(0), at.Lt(2**63)] = 0
     """With --leak: of everything that is drawn."""
 
 
@@ -46,7 +46,8 @@ def main(argv: Sequence[str]) -> None:
     if flags.config is not None:
         config = settled(read_config(flags.config))
     else:
-        config = read_config((flags.run_dir or Path()) / "config.toml")  # settled when it began
+        # Settled when it began; what attacks it trains by its settings.
+        config = read_config((flags.run_dir or Path()) / "config.toml", begun=not flags.leak)
     if flags.leak:
         _leak(config, flags)
         return

@@ -104,7 +104,8 @@ def export_folder(root: Path, key_path: Path | None = None) -> Export:
         VerificationError: the key cannot be used; nothing was exported.
     """
     key = None if key_path is None else read_private_key(key_path)
-    config = for_reading(read_config(root / "config.toml"))  # it trains nothing: a run may be of another machine
+    # It trains nothing: a run may be of another machine.
+    config = for_reading(read_config(root / "config.toml", begun=True))
     directory = RunDirectory(root)
     export = export_run(directory, prepare(config, of_run=root), tuple(FILES))
     if key is not None:

@@ -68,7 +68,7 @@ def collect_facts(
         InputError: there is no run, or its settings, rounds or summary are damaged.
     """
     directory = RunDirectory(root)
-    config = config or read_config(directory.config)
+    config = config or read_config(directory.config, begun=True)
     metrics = metrics or metric_table(config.evaluation.metrics)
     summary = directory.read_summary()
     rounds = directory.read_rounds_of(summary, metrics)

@@ -70,7 +70,7 @@ def abandon(root: Path, account: Path | None = None) -> None:
     directory = RunDirectory(root)
     is_run, path = directory.config.is_file(), account
     if path is None and is_run:
-        path = read_config(directory.config).privacy.account
+        path = read_config(directory.config, begun=True).privacy.account
     if not is_run or not numbered(directory.checkpoints):
         if path is not None and path.exists() and free_unbegun(path, root):
             return
@@ -119,7 +119,7 @@ def given_up(root: Path) -> None:
     directory = RunDirectory(root)
     if not directory.config.exists() or (root / "participation.json").exists():
         return
-    if read_config(directory.config).privacy.account is not None:
+    if read_config(directory.config, begun=True).privacy.account is not None:
         abandon(root)
 
 

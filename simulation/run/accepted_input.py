@@ -110,7 +110,7 @@ def accept_input(
     people, held_out = (np.setdiff1d(some, forgotten.phones) for some in split.of(digests[: spec.num_people]))
     training = _training_phones(config, spec, people, forgotten)
     _check_kept(config, population, training)
-    plan, vocabulary = _plan_and_words(config, parts, spec.num_phones, start, begun=begun)
+    plan, vocabulary = _plan_and_words(config, parts, spec.num_phones, start, begun=begun, plays=of_run is None)
     with step("setting up the fleet"):
         fleet = _fleet_of(config, parts, spec, training)
         agreeing = _who_agree(fleet, training)
@@ -152,13 +152,19 @@ def _as_carried_out(config: RunConfig, parts: Parts, begun: Path | None, *, play
 
 
 def _plan_and_words(
-    config: RunConfig, parts: Parts, num_phones: int, start: StartingPoint | None, *, begun: Path | None
+    config: RunConfig,
+    parts: Parts,
+    num_phones: int,
+    start: StartingPoint | None,
+    *,
+    begun: Path | None,
+    plays: bool,
 ) -> tuple[PrivacyPlan, Vocabulary | None]:
     """The privacy plan, and the words that the run does not count: None if it does."""
     counts_words = start is None and config.data.vocabulary_path is None
     listed = None if counts_words else _given_vocabulary(config, start)
     most_weights = _most_weights(config, parts, listed)
-    plan = _privacy_plan(config, parts, num_phones, most_weights, counts_words=counts_words)
+    plan = _privacy_plan(config, parts, num_phones, most_weights, counts_words=counts_words, plays=plays)
     return plan, recorded_vocabulary(begun, plan) if counts_words and begun else listed
 
 
@@ -321,7 +327,7 @@ def _most_weights(config: RunConfig, parts: Parts, vocabulary: Vocabulary | None
 
 
 def _privacy_plan(
-    config: RunConfig, parts: Parts, num_phones: int, most_weights: int | None, *, counts_words: bool
+    config: RunConfig, parts: Parts, num_phones: int, most_weights: int | None, *, counts_words: bool, plays: bool
 ) -> PrivacyPlan:
     momentum = (parts.server_optimizer or config.server_optimizer.make()).linear_momentum
     return make_privacy_plan(
@@ -335,4 +341,5 @@ def _privacy_plan(
         phones_add=None
         if most_weights is None
         else phones_add(config.privacy, config.aggregation, config.cohort, most_weights),
+        begun=not plays,
     )

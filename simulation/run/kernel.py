@@ -116,7 +116,7 @@ def _names_native(root: Path) -> bool:
 
 def _recorded(root: Path) -> Kernel:
     """The kernel of a run; an earlier version, which says nothing, had one."""
-    kernel = read_config(RunDirectory(root).config).engine.kernel
+    kernel = read_config(RunDirectory(root).config, begun=True).engine.kernel
     return TENSORFLOW if kernel == "auto" else kernel
 
 

@@ -99,7 +99,7 @@ def compare_with_central(
     from client_model.learning.local_training import limit_threads
 
     limit_threads(1)  # the same bits on any number of cores
-    prepared = prepare(read_config(root / "config.toml"), of_run=root)
+    prepared = prepare(read_config(root / "config.toml", begun=True), of_run=root)
     config, shape = prepared.config, prepared.shape
     public = None if public_text is None else count_public_text(public_text, prepared)  # bad text is said first
     federated = read_weights(RunDirectory(root).model / "weights.npz", shape)

@@ -115,7 +115,7 @@ def open_exported_run(root: Path) -> OpenedRun:
         raise ConfigError(f"{error}; {hint}") from error
     require_weights(path, read_inside(path, file)[0], directory.read_summary().weights_sha256)
     tried = tried_file(path, file)
-    prepared = prepare(read_config(root / "config.toml"), of_run=root)
+    prepared = prepare(read_config(root / "config.toml", begun=True), of_run=root)
     tried.require_learning(path, prepared.shape)
     table = keystroke_table(prepared.vocabulary.tokens)
     phones = prepared.fleet.agreeing(PERSONALISE, prepared.held_out_phones, prepared.asked_at_s)

@@ -38,6 +38,10 @@ _SENTENCES = (
         r"\| smallest separation, rounds \| [0-9,]+ \| no phone came twice) \|",
         r"\1 on the way to these weights |",
     ),
+    (
+        r'(: "?the (?:[0-9,]+ )?phones of this run)("| \||, scaled as its cohort is)',
+        r"\1, held-out ones included\2",
+    ),
     ("holds only for who does not know the seed", "holds only against those who do not know the seed"),
     (
         "a round of ([0-9,]+) with fewer than ([0-9,]+) vectors in it fails, and releases nothing",

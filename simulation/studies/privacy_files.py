@@ -93,7 +93,7 @@ def check_settings(found: Evidence, findings: Findings) -> None:
         findings.not_checkable(f"{found.ledger.name}:1", "config.toml is not there: the plan is the ledger's own word")
         return
     try:
-        config = read_config(path)
+        config = read_config(path, begun=True)
         plan = found.plan
         scale = 1.0 if plan.modelled_cohort is None else plan.modelled_cohort / config.cohort.goal
         own = make_privacy_plan(
@@ -109,6 +109,7 @@ def check_settings(found: Evidence, findings: Findings) -> None:
                 config.cohort,
                 1 if plan.phone_noise is None else plan.phone_noise.dimension,
             ),
+            begun=True,
         )
     except InputError as error:
         if not found.of_before:

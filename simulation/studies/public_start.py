@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Lt
 
 from client_model.config import PUBLIC_SHAPES, DataConfig, ModelConfig
 from client_model.learning.cells.door import CELLS
@@ -61,7 +61,7 @@ class PublicTraining:
     """Step size at the start; it falls to 0."""
     max_gradient_norm: Annotated[float, Ge(0)] = 0.5
     """A longer gradient is scaled down to it; 0 for no bound."""
-    seed: int = 0
+    seed: Annotated[int, Ge(0), Lt(2**63)] = 0
     """Key of the first weights and of the order."""
 
 

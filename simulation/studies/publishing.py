@@ -86,7 +86,7 @@ def publish(
     if not (root / "model" / "weights.npz").is_file():
         raise ConfigError(expected(root, "a finished run", "one without model/weights.npz"))
     words = _origin_of_words(root, privacy)
-    lacks = dict(_lacks(privacy, words, read_config(root / "config.toml")))
+    lacks = dict(_lacks(privacy, words, read_config(root / "config.toml", begun=True)))
     _require_known(root, lacks, although)
     _require_files(root)
     _require_statement(root)

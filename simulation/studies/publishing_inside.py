@@ -47,7 +47,7 @@ def own_card(path: Path, card: dict[str, Any], vocabulary: str) -> dict[str, Any
     words = read_text(path.with_name("vocab.txt"), "a vocabulary", ConfigError, MODEL_BYTES)
     if vocabulary != words:
         raise ConfigError(f"{expected(path, 'the words of vocab.txt inside it', _OTHERWISE)}; {_anew(root)}")
-    config, summary = read_config(root / "config.toml"), RunDirectory(root).read_summary()
+    config, summary = read_config(root / "config.toml", begun=True), RunDirectory(root).read_summary()
     privacy = read_json_object(root / "privacy.json", "the privacy statement of a run")
     head = head_of(root)
     privacy["ledger"] = {name: head[name] for name in IN_BRIEF}

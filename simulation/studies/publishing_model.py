@@ -83,7 +83,8 @@ def _write_arrays(path: Path, target: Path) -> None:
     names and shapes change it.
     """
     words = read_text(path.with_name("vocab.txt"), "a vocabulary", ConfigError, MODEL_BYTES)
-    shape = model_shape(read_config(path.parents[1] / "config.toml").model, words.rstrip("\n").count("\n") + 1)
+    config = read_config(path.parents[1] / "config.toml", begun=True)
+    shape = model_shape(config.model, words.rstrip("\n").count("\n") + 1)
     write_npz_atomically(target, dict(zip(shape.weight_shapes(), read_weights(path, shape), strict=True)))
 
 

@@ -139,7 +139,7 @@ def test_its_settings_are_flags_and_keys_with_it_alone(registered, tmp_path):
     for flags, message in (
         (["--fleet.minutes", "7"], r"--fleet\.minutes: expected only with --fleet\.availability full-hours"),
         ([*FLAGS, "--fleet.night-day-ratio", "2"], r"ratio: expected only with --fleet\.availability model"),
-        ([*FLAGS, "--fleet.minutes", "61"], r"--fleet\.minutes: expected a number <= 60, found 61"),
+        ([*FLAGS, "--fleet.minutes", "61"], r"--fleet\.minutes: expected a number > 0 and <= 60, found 61"),
     ):
         with pytest.raises(ConfigError, match=message):
             parse_simulate(flags)

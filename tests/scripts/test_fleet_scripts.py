@@ -33,7 +33,7 @@ def test_a_dry_run_on_a_trace(script_here, tmp_path):
 
 
 BAD = {
-    "no days": (["fleet_dry_run.py", "--days", "0"], "--days: expected a number > 0, found 0.0"),
+    "no days": (["fleet_dry_run.py", "--days", "0"], "--days: expected a number > 0 and <= 3660, found 0.0"),
     "a typo": (["fleet_dry_run.py", "--cohort.gaol", "5"], "--cohort.gaol: expected a flag that --help lists"),
     "no trace": (["fleet_dry_run.py", "--fleet.trace", "none.csv"], "none.csv: expected a trace, found no such file"),
     "what only training needs": (
@@ -54,7 +54,7 @@ BAD = {
     ),
     "staleness": (
         ["simulate.py", "--cohort.policy", "buffered", "--cohort.staleness-exponent", "11"],
-        "--cohort.staleness-exponent: expected a number <= 10, found 11",
+        "--cohort.staleness-exponent: expected a number >= 0 and <= 10, found 11",
     ),
     "coverage alone": (
         ["fleet_dry_run.py", "--fleet.trace-coverage", "c.csv"],
@@ -76,7 +76,7 @@ BAD = {
     "nothing to fit": (["fit_fleet.py", "none.csv"], "none.csv: expected a trace, found no such file"),
     "held out": (
         ["fit_fleet.py", "{bad}", "--held-out-share", "1"],
-        "--held-out-share: expected a number <= 0.9, found 1.0",
+        "--held-out-share: expected a number >= 0 and <= 0.9, found 1.0",
     ),
 }
 

@@ -1,13 +1,13 @@
 import pytest
 
 REFUSED = [
-    (("--bits", "11"), "--bits: expected a number >= 12"),
-    (("--bits", "33"), "--bits: expected a number <= 32"),
+    (("--bits", "11"), "--bits: expected a number >= 12 and <= 32, found 11"),
+    (("--bits", "33"), "--bits: expected a number >= 12 and <= 32, found 33"),
     (("--lost-share", "0.3", "--threshold-share", "0.8"), "--lost-share: expected at most 1 - --threshold-share = 0.2"),
     (("--block", "48"), "--block: expected a power of 2, at most 8192, found 48"),
     (("--epsilons", "0"), "--epsilons: expected a number > 0"),
-    (("--deviations", "1e-300"), "--deviations: expected a number >= 0.1"),
-    (("--seeds", "1000000000000000"), "--seeds: expected a number <= 10000"),
+    (("--deviations", "1e-300"), "--deviations: expected a number >= 0.1 and <= 20"),
+    (("--seeds", "1000000000000000"), "--seeds: expected a number >= 1 and <= 10000"),
     (("--phones", "100000", "--dimension", "4194304"), "--dimension: expected at most 268,435,456 / --phones = 2,684"),
 ]
 

@@ -20,6 +20,7 @@ from server_strategy.update_sum import (
     moved_clip_norm,
     to_float,
 )
+from tests.conftest import ROOT
 
 finite = st.floats(-1e6, 1e6, width=32)
 updates = hnp.arrays(np.float32, st.integers(1, 300), elements=finite)
@@ -100,7 +101,7 @@ def test_zero_update():
 
 
 @pytest.mark.parametrize("clip_norm", [SMALLEST_CLIP_NORM, LARGEST_CLIP_NORM])
-def test_at_both_ends_of_the_clip_norms_nothing_is_lost(clip_norm):
+def test_at_both_ends_of_the_clip_norms_little_is_lost(clip_norm):
     size, rng = 500_000, np.random.default_rng(0)
     update = rng.normal(size=size).astype(np.float32)
     update *= np.float32(min(1.0, clip_norm) / (2 * l2_norm(update)))
@@ -110,6 +111,23 @@ def test_at_both_ends_of_the_clip_norms_nothing_is_lost(clip_norm):
     empty = FixedPointSum(3, clip_norm)
     empty.add(np.zeros(3, np.float32))
     assert not empty.values.any()
+
+
+@pytest.mark.parametrize(("written", "said"), [("100", "2e-8"), ("1e4", "2e-6"), ("1e5", "2e-5")])
+def test_what_rounding_takes_is_what_help_and_docs_say(written, said):
+    clip_norm, size = float(written), 440_456  # of the default model
+    exact = np.random.default_rng(0).normal(size=size)
+    exact /= l2_norm(exact)
+    update = exact.astype(np.float32)
+    total = FixedPointSum(size, clip_norm)
+    total.add(update)
+    lost = l2_norm(to_float(total.values, clip_norm) - update)
+    assert lost == pytest.approx(clip_norm * 2**-FRACTION_BITS * math.sqrt(size / 12), rel=0.1)
+    assert lost == pytest.approx(float(said), rel=0.3)
+    assert (lost < l2_norm(update - exact)) == (clip_norm <= 100)
+    assert f"| {written} | {said} |" in (ROOT / "docs/privacy.md").read_text()
+    help_of_it = (ROOT / "server_strategy/privacy/config.py").read_text().partition("clip_norm: ")[2].split('"""')[1]
+    assert "nothing" not in help_of_it and (written not in ("100", "1e4") or said in help_of_it)
 
 
 @pytest.mark.parametrize("clip_norm", [0.0, -1.0, np.nan, np.inf, 1e-300, 0.99e-6, 1.01e5, 1e15])

@@ -126,7 +126,7 @@ def test_switches_in_files_and_on_the_command_line(tmp_path, in_file, flags):
         (["--cohort.concurrency", "9"], "--cohort.concurrency: expected only with --cohort.policy buffered"),
         (["--cohort.policy", "buffered", "--cohort.pause-s", "9"], "with --cohort.policy synchronous or deadline"),
         (["--cohort.policy", "sync"], "--cohort.policy: expected one of synchronous, deadline, buffered, found 'sync'"),
-        (["--data.held-out-share", "1"], "--data.held-out-share: expected a number < 1, found 1.0"),
+        (["--data.held-out-share", "1"], "--data.held-out-share: expected a number > 0 and < 1, found 1.0"),
         (["--privacy.bands", "3"], "--privacy.bands: expected only with --privacy.mechanism banded"),
         (["--privacy.tree-restart-rounds", "3"], "only with --privacy.mechanism tree"),
         (
@@ -188,19 +188,22 @@ def test_switches_in_files_and_on_the_command_line(tmp_path, in_file, flags):
                 "",
             )
         ),
-        (["--cohort.deadline-s", "1e300"], "--cohort.deadline-s: expected a number <= 1000000000.0, found 1e+300"),
-        (["--cohort.pause-s", "1e300"], "--cohort.pause-s: expected a number <= 1000000000.0, found 1e+300"),
-        (["--cohort.policy", "buffered", "--cohort.deadline-s", "1e300"], "expected a number <= 1000000000.0"),
-        (["--fleet.size", "1" + "0" * 23], "--fleet.size: expected a number <= 100000000, found 1000"),
+        (["--cohort.deadline-s", "1e300"], "--cohort.deadline-s: expected a number > 0 and <= 1e+09, found 1e+300"),
+        (["--cohort.pause-s", "1e300"], "--cohort.pause-s: expected a number >= 0 and <= 1e+09, found 1e+300"),
+        (["--cohort.policy", "buffered", "--cohort.deadline-s", "1e300"], "expected a number > 0 and <= 1e+09"),
+        (["--fleet.size", "1" + "0" * 23], "--fleet.size: expected a number >= 2 and <= 100000000, found 1000"),
         (
             ["--fleet.utc-offsets-h", "--fleet.utc-offset-weights"],
             "--fleet.utc-offsets-h: expected at least one number, found none",
         ),
         *(
-            (["--fleet.utc-offsets-h", hours, *"00000"], "--fleet.utc-offsets-h: expected hours from -12 to 14, found")
+            (
+                ["--fleet.utc-offsets-h", hours, *"00000"],
+                "--fleet.utc-offsets-h: expected a number >= -12 and <= 14, found",
+            )
             for hours in ("100", "500", "-12.5")
         ),
-        (["--fleet.utc-offset-weights", *["1e308"] * 6], "expected a number between -1e+15 and 1e+15, found 1e+308"),
+        (["--fleet.utc-offset-weights", *["1e308"] * 6], "expected a number >= 0 and <= 1e+15, found 1e+308"),
         (["--fleet.utc-offset-weights", *"000000"], "numbers >= 0 that are not all 0"),
         (["--config", ""], "--config: expected a path, found an empty one"),
         (["--config="], "--config: expected a path, found an empty one"),
@@ -279,7 +282,8 @@ def test_missing_file(tmp_path):
 def test_values_from_a_file_are_checked_too(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text("[privacy]\nclip_norm = -2\n")
-    with pytest.raises(ConfigError, match=r"run.toml: privacy\.clip_norm: expected a number >= 1e-06, found -2"):
+    said = r"run.toml: privacy\.clip_norm: expected a number >= 1e-06 and <= 100000, found -2"
+    with pytest.raises(ConfigError, match=said):
         parse_simulate(["--config", str(file)])
 
 

@@ -47,7 +47,7 @@ def test_a_dry_run_needs_days(days):
     [
         ({"epsilon": float("nan")}, "--epsilon: expected a finite number, found nan"),
         ({"epsilon": 3.0, "cohort": 0}, "--cohort: expected a number >= 1, found 0"),
-        ({"epsilon": 3.0, "delta": 2.0}, "--delta: expected a number < 1, found 2.0"),
+        ({"epsilon": 3.0, "delta": 2.0}, "--delta: expected a number > 0 and < 1, found 2.0"),
         ({"epsilon": 3.0, "rounds": 2.5}, "--rounds: expected a whole number, found 2.5"),
     ],
 )

@@ -164,7 +164,7 @@ def gather(
     """
     if not (folder / "config.toml").is_file():
         raise ConfigError(expected(folder, "the folder of a run", "one without config.toml"))
-    config = read_config(folder / "config.toml")
+    config = read_config(folder / "config.toml", begun=True)
     found = Gathered(
         folder=folder,
         config=config,

@@ -102,7 +102,7 @@ def read_run(folder: Path, allow_unfinished: bool = False) -> ComparedRun:
     if not directory.config.is_file():
         found = "no config.toml in it" if folder.is_dir() else "no such folder"
         raise ConfigError(expected(folder, "the folder of a run", found))
-    config = read_config(directory.config)
+    config = read_config(directory.config, begun=True)
     if not directory.summary.exists() and not directory.rounds.exists():
         raise ConfigError(expected(folder, "the folder of a run", "no rounds.jsonl in it"))
     if not directory.summary.exists():

@@ -123,7 +123,7 @@ class RunHistory:
             LedgerError, CheckpointError: the run's records are missing or damaged.
         """
         directory = RunDirectory(root)
-        config = for_reading(read_config(directory.config))  # rounds are planned, nothing is trained
+        config = for_reading(read_config(directory.config, begun=True))  # rounds are planned, nothing is trained
         self._salt = str(newest_about(directory.checkpoints)["salt"])
         self._entries, _ = read_ledger(directory.ledger)
         releases = (at for at, entry in enumerate(self._entries) if is_release(entry) and entry["release"])

@@ -108,7 +108,7 @@ def _spent(run: Path) -> tuple[dict[str, Any] | None, str | None]:
         if summary.epsilon is None:
             return None, None
         return {"zcdp_rho": summary.zcdp_rho, "delta": summary.delta}, summary.epsilon_is_of
-    if read_config(run / "config.toml").privacy.mechanism == NO_PRIVACY.name:
+    if read_config(run / "config.toml", begun=True).privacy.mechanism == NO_PRIVACY.name:
         return None, None
     ledger = run / "privacy_ledger.jsonl"
     if not ledger.exists() or not ledger.stat().st_size:
@@ -128,7 +128,9 @@ def _delta_of_words(run: Path) -> float:
 
 def _is_seeded(run: Path) -> bool:
     summary = _summary(run)
-    source = read_config(run / "config.toml").privacy.noise_source if summary is None else summary.noise_source
+    source = (
+        read_config(run / "config.toml", begun=True).privacy.noise_source if summary is None else summary.noise_source
+    )
     return source == "seeded"
 
 

@@ -32,7 +32,7 @@ def is_of(folder: Path, study: Study, setting: Setting) -> bool:
     if not written.exists():
         return True
     wanted = study.config_of(setting, folder.parents[1] / BASE, 0, **HELD_OUT)
-    return result_settings(read_config(written)) == result_settings(wanted)
+    return result_settings(read_config(written, begun=True)) == result_settings(wanted)
 
 
 def settings_of(run: Path) -> Path:

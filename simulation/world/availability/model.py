@@ -72,7 +72,7 @@ class Habits(KindSettings):
     """Local hour at which most phones are idle, charging and on unmetered Wi-Fi."""
     other_best_local_hours: tuple[float, ...] = ()
     """Best hours of the other clusters of phones, such as those that charge at the office."""
-    other_best_local_hour_shares: tuple[float, ...] = ()
+    other_best_local_hour_shares: Annotated[tuple[float, ...], Ge(0), Le(1)] = ()
     """Share of the phones in each of those clusters; all others have --fleet.best-local-hour."""
     session_median_h: Annotated[float, Gt(0)] = 1.0
     """Median length of one eligible session."""

@@ -28,7 +28,7 @@ class ConsentConfig:
     """Share of the phones whose owners agree to records of their phone alone."""
     regions_h: tuple[float, ...] = ()
     """Time zones, as hours ahead of UTC, where other shares of the owners agree than elsewhere."""
-    region_factors: tuple[float, ...] = ()
+    region_factors: Annotated[tuple[float, ...], Ge(0)] = ()
     """By what every share is multiplied in each of them; at most 1 comes of it."""
     withdrawn_a_day: Annotated[float, Ge(0), Lt(1)] = 0.0
     """Share of those who agree that takes it back within a day."""

@@ -23,6 +23,7 @@ from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED, W
 from simulation.world.timeline import Timeline
 from typefleet.doors import KindSettings
 from typefleet.errors import expected
+from typefleet.setting_types import Formerly
 
 
 class RoundPolicy(ABC):
@@ -66,11 +67,11 @@ class RoundSettings(KindSettings):
 
     over_selection: Annotated[float, Ge(1)] = 1.3
     """Invite goal times this many phones, since some drop out or come late."""
-    deadline_s: Annotated[float, Gt(0), Le(1e9)] = 600.0
+    deadline_s: Annotated[float, Gt(0), Le(1e9), Formerly(Gt(0))] = 600.0
     """A round closes after this many seconds even if the goal was not reached."""
-    selection_timeout_s: Annotated[float, Ge(0), Le(1e9)] = 7200.0
+    selection_timeout_s: Annotated[float, Ge(0), Le(1e9), Formerly(Ge(0))] = 7200.0
     """Wait at most this long for enough phones to check in before inviting those that did."""
-    pause_s: Annotated[float, Ge(0), Le(1e9)] = 60.0
+    pause_s: Annotated[float, Ge(0), Le(1e9), Formerly(Ge(0))] = 60.0
     """Time between one round's close and the next one's opening."""
 
 

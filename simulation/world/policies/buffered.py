@@ -32,6 +32,7 @@ from simulation.world.policies.base import RoundPolicy
 from simulation.world.timeline import POLL_S, Timeline
 from typefleet.doors import Kind, KindSettings
 from typefleet.errors import expected
+from typefleet.setting_types import Formerly
 
 LATE = 4  # an outcome besides those of `attempts`
 _COLUMNS = tuple(column.name for column in fields(Attempts))
@@ -44,13 +45,13 @@ class BufferSettings(KindSettings):
 
     concurrency: Annotated[int | None, Ge(1)] = None
     """Phones that train at the same time; by default 1.3 times the goal."""
-    staleness_exponent: Annotated[float, Ge(0), Le(10)] = 0.5
+    staleness_exponent: Annotated[float, Ge(0), Le(10), Formerly(Ge(0))] = 0.5
     """An update that began r rounds ago is weighted by (1 + r) to the minus this."""
     max_staleness: Annotated[int, Ge(0)] = 10
     """An update that began more rounds ago is not waited for."""
-    deadline_s: Annotated[float, Gt(0), Le(1e9)] = 600.0
+    deadline_s: Annotated[float, Gt(0), Le(1e9), Formerly(Gt(0))] = 600.0
     """An attempt that takes longer than this many seconds is not waited for."""
-    selection_timeout_s: Annotated[float, Ge(0), Le(1e9)] = 3600.0
+    selection_timeout_s: Annotated[float, Ge(0), Le(1e9), Formerly(Ge(0))] = 3600.0
     """If the buffer is not full this long, and a deadline, after the last release, the round is abandoned."""
 
 

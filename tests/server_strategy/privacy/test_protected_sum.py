@@ -4,9 +4,12 @@ import tensorflow as tf
 
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.config import PrivacyConfig
+from server_strategy.privacy.lattice_sum import LatticeSum
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.planning import make_privacy_plan
 from server_strategy.privacy.protected_sum import ProtectedSum, make_query, without_noise
+from server_strategy.state import StateError
+from server_strategy.update_sum import FRACTION_BITS, LARGEST_CLIP_NORM, SMALLEST_CLIP_NORM
 from simulation.run.checkpoint import flattened, nested
 
 GOAL, ROUNDS = 8, 12
@@ -42,6 +45,30 @@ def test_it_goes_on_from_a_checkpoint_bit_for_bit(mechanism, quantile, cut, tmp_
     result, later_norms = play(second, ROUNDS - cut, cut)
     np.testing.assert_array_equal(result, expected[cut:])
     assert later_norms == norms[cut:]
+
+
+def on_a_lattice(plan, key):
+    return LatticeSum(plan, key, FRACTION_BITS)
+
+
+@pytest.mark.parametrize(("kind", "sampler"), [(ProtectedSum, "continuous"), (on_a_lattice, "discrete")])
+@pytest.mark.parametrize(
+    ("saved", "found"),
+    [
+        *((SMALLEST_CLIP_NORM * 0.99, "9.9e-07"), (LARGEST_CLIP_NORM * 1.01, "101000"), (1e9, r"1e\+09"), (0.0, "0")),
+        *((-1.0, "-1"), (np.inf, "inf"), (-np.inf, "-inf"), (np.nan, "nan"), (True, "no number")),
+        *(("2.0", "no number"), ([2.0], "no number"), (2.0 + 1j, "no number")),
+    ],
+)
+def test_a_saved_clip_norm_that_updates_cannot_be_summed_by_is_refused(kind, sampler, saved, found):
+    plan = make_plan(clip_quantile=0.5, sampler=sampler)
+    first, second = kind(plan, NoiseKey.seeded(9)), kind(plan, NoiseKey.seeded(9))
+    first.release(np.zeros(5, np.int64), GOAL, 4)
+    with pytest.raises(StateError, match=rf"^state: expected a clip norm from 1e-06 to 100000, found {found}$"):
+        second.load_state({**first.state(), "clip_norm": np.array(saved)})
+    for taken in (SMALLEST_CLIP_NORM, LARGEST_CLIP_NORM, np.float32(2), 2):
+        second.load_state({**first.state(), "clip_norm": np.array(taken)})
+        assert second.clip_norm == taken
 
 
 @pytest.mark.parametrize("quantile", [None, 0.5])

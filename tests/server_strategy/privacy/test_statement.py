@@ -107,6 +107,7 @@ def test_it_says_which_weights_it_is_of_and_what_it_supposes(modelled):
     assert content["assumed_population"] == plan.population == (40 if modelled is None else 40_000)
     assert content["delta_rule"] == "population^-1.1, at most 1e-6"
     assert spent.delta == min(1e-6, plan.population**-1.1)
+    assert "phones of this run, held-out ones included" in content["population_rule"]
     for said in ("ab" * 32, "2026-11-29", f"{plan.population:,} phones", content["population_rule"], "^-1.1"):
         assert said in page
 

@@ -150,4 +150,4 @@ def test_lists_without_anything_and_with_the_same_twice_are_refused(script_here)
         assert done.returncode == 2
         assert done.stderr == f"error: {flag}: expected at least one, each once, found {found}\n"
     done = script_here("price_aggregation.py", "--cohorts", "0")
-    assert done.returncode == 2 and done.stderr == "error: --cohorts: expected a number >= 1, found 0\n"
+    assert done.returncode == 2 and done.stderr == "error: --cohorts: expected a number >= 1 and <= 4096, found 0\n"

@@ -156,9 +156,9 @@ def test_a_grid_of_nothing_but_latencies_is_that_of_the_settings(config, tmp_pat
     ("flags", "line"),
     [
         (("--grid.cohorts", "50", "50"), "--grid.cohorts: expected each value once, found 50 50"),
-        (("--grid.cohorts", "2"), "--grid.cohorts: expected a number >= 3, found 2"),
-        (("--grid.thresholds", "0"), "--grid.thresholds: expected a number > 0, found 0.0"),
-        (("--grid.thresholds", "1.5"), "--grid.thresholds: expected a number <= 1, found 1.5"),
+        (("--grid.cohorts", "2"), "--grid.cohorts: expected a number >= 3 and <= 65536, found 2"),
+        (("--grid.thresholds", "0"), "--grid.thresholds: expected a number > 0 and <= 1, found 0.0"),
+        (("--grid.thresholds", "1.5"), "--grid.thresholds: expected a number > 0 and <= 1, found 1.5"),
         (
             ("--grid.cohorts", "9", "--cohort.policy", "buffered"),
             "--aggregation.protocol arithmetic: expected only with",

@@ -104,7 +104,7 @@ def test_the_table_has_an_interval_beside_each_figure_and_says_of_what(seeds):
     [
         (["{folder}"], "config.toml"),
         (["{folder}", "--training.epochs", "0"], "--training.epochs: expected"),
-        (["{folder}", "--seeds", "0"], "--seeds: expected a number >= 1, found 0"),
+        (["{folder}", "--seeds", "0"], "--seeds: expected a number >= 1 and <= 10000, found 0"),
     ],
 )
 def test_bad_input_is_one_line(flags, message, script_here, tmp_path):

@@ -88,7 +88,10 @@ def test_a_fleet_without_a_completed_round_has_no_figures_and_says_why(config, t
 
 def test_negative_costs_are_refused(script_here):
     done = script_here("fleet_dry_run.py", "--protection.upload-mb", "-1")
-    assert done.returncode == 2 and done.stderr == "error: --protection.upload-mb: expected a number >= 0, found -1.0\n"
+    assert (
+        done.returncode == 2
+        and done.stderr == "error: --protection.upload-mb: expected a number >= 0 and <= 100000, found -1.0\n"
+    )
 
 
 def test_steps_that_have_costs_of_their_own_are_not_protected_twice(script_here):

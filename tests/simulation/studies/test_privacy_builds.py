@@ -179,6 +179,23 @@ def test_the_sentences_of_today_are_those_that_a_statement_has():
     assert in_words_of_today(said) == said
 
 
+@pytest.mark.parametrize("modelled", [None, 4000])
+def test_a_statement_that_does_not_say_yet_whom_its_population_includes_still_agrees(run, modelled):
+    (run / "privacy_ledger.jsonl").unlink()
+    own = plan(min_separation_rounds=2, modelled_cohort=modelled)
+    spent = play(PrivacyLedger(own, run / "privacy_ledger.jsonl"), own, ROUNDS)
+    facts = StatementFacts("some text", (), "a command", "uniform weights", "ab" * 32, "2026-11-30", files=LEAVES)
+    content, page = statement_pages(own, spent, facts)
+    today = "phones of this run, held-out ones included"
+    assert today in content["population_rule"] and page.count(today) == 1
+    former = json.dumps(content).replace(today, "phones of this run")
+    (run / "privacy.json").write_text(former)
+    (run / "privacy.md").write_text(page.replace(today, "phones of this run"))
+    assert wrongs(run) == ([], ["privacy.json: words"])
+    (run / "privacy.md").write_text(page.replace(today, "phones of this run, held-out ones left out"))
+    assert wrongs(run)[0] and wrongs(run)[0][0].endswith("another line")
+
+
 @pytest.mark.parametrize("what", [Bound, BoundOnMu])
 def test_a_statement_whose_bounds_are_rounded_to_the_nearest_digit_is_of_an_earlier_build(run, what):
     content = json.loads((run / "privacy.json").read_text())

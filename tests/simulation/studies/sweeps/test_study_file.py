@@ -109,7 +109,7 @@ def test_a_kind_that_is_tried_switches_off_what_only_another_has(tmp_path):
         ("search = 3\n", r"\[search\]: expected a table"),
         (f"methd = 1\n{SEARCH}", r"methd: expected one of config, method, .* found another key"),
         (f'method = "secret"\n{SEARCH}', "method"),
-        (f"seeds = 0\n{SEARCH}", "--seeds: expected a number >= 1, found 0"),
+        (f"seeds = 0\n{SEARCH}", "--seeds: expected a number >= 1 and <= 10000, found 0"),
         (f"config = 3\n{SEARCH}", "config: expected the path of a TOML file, found int"),
         (f'config = "none.toml"\n{SEARCH}', "none.toml"),
         ("[search]\nrounds = []\n", "search: rounds: expected at least one value, each once, found 0"),
