@@ -163,6 +163,11 @@ def test_flags_are_found_at_all():
     assert any(commands_of(page) for page in WITH_FLAGS)
 
 
+def test_the_overview_names_every_script():
+    overview = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [path.name for path in SCRIPTS if f"`{path.name}`" not in overview] == []
+
+
 def test_each_target_of_make_is_a_command_of_the_documentation():
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
