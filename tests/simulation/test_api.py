@@ -153,3 +153,17 @@ def test_who_is_told_of_each_round_may_stop_the_run_which_can_go_on(tmp_path):
         ("run", None),
         (None, 0),
     ]
+
+
+@pytest.mark.parametrize(("answer", "rounds"), [(np.True_, 1), (np.float32(1) > 0, 1), (np.False_, 3), (None, 3)])
+def test_a_bool_of_numpy_stops_a_run_as_well(tmp_path, answer, rounds):
+    config = parse_simulate([*map(str, WEIGHTS_ONLY), "--output-dir", str(tmp_path / "run")]).run
+    result = simulate(config, progress=None, engine=EngineInProcess(), on_round=lambda record: answer)
+    assert len(result.rounds["round"]) == rounds and result.finished == (rounds == 3)
+
+
+def test_an_answer_that_is_neither_yes_nor_no_is_refused(tmp_path):
+    config = parse_simulate([*map(str, WEIGHTS_ONLY), "--output-dir", str(tmp_path / "run")]).run
+    with pytest.raises(ConfigError, match=r"^on_round: expected True to stop after the round, .*, found str$"):
+        simulate(config, progress=None, engine=EngineInProcess(), on_round=lambda record: "stop")
+    assert resume(tmp_path / "run", progress=None, engine=EngineInProcess()).finished
