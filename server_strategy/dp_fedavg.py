@@ -55,8 +55,8 @@ from server_strategy.fit_together import check_goal, check_noise, plan_of
 from server_strategy.model_versions import ModelVersions, shaped_like
 from server_strategy.node_messages import connected_nodes, dealt_out, num_weights_of, with_one_left
 from server_strategy.optimizers.base import ServerOptimizer
+from server_strategy.optimizers.check import check_optimizer
 from server_strategy.optimizers.config import ServerOptimizerConfig
-from server_strategy.optimizers.door import OPTIMIZERS
 from server_strategy.pooled_evaluation import HeldOutEvaluation, Metrics, PhoneCounts
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.lattice_sum import LatticeSum
@@ -134,7 +134,7 @@ class DPFedAvg(Strategy):
         self.optimizer = typed(optimizer or ServerOptimizerConfig(), ("server_optimizer",))
         self.server_optimizer = self.optimizer.make() if server_optimizer is None else server_optimizer
         require_object("noise", noise, ("generator", "source"))
-        require_object("server_optimizer", self.server_optimizer, OPTIMIZERS.needs)
+        check_optimizer(self.server_optimizer)
         momentum = self.server_optimizer.linear_momentum
         plan = plan_of(cohort, privacy, rounds, plan, mechanism=mechanism, num_phones=num_phones, momentum=momentum)
         self._releases = Releases(

@@ -98,10 +98,14 @@ def simulate(
         metrics: to measure beside those that `config.evaluation.metrics` names.
         progress: where the progress and the closing table go; nowhere if None.
         engine: one that several runs use, one after another; by default each run starts and ends its own.
-        on_round: called with the record of each round; if it gives True the run stops after that round, as Ctrl-C does.
+        on_round: called with the record of each round, a `RoundRecord`: `record.loss`, `record.epsilon`, and
+            `record.held_out["top1_recall"]` where the round was measured (`config.evaluation.every_rounds`), else
+            `record.held_out` is None. If it gives True the run stops after that round, as Ctrl-C does: with a
+            checkpoint and a summary, without files for phones, and `finished` is False. What it raises ends the run.
 
     Raises:
-        InputError: the settings or the data cannot be used; nothing was written.
+        InputError: the settings or the data cannot be used; nothing was written. Or `on_round` gave something else than
+            True, False or None.
         MachineError: the machine failed; `resume` goes on from the last checkpoint.
     """
     parts = Parts.handed_in(

@@ -50,7 +50,7 @@ from simulation.run.tracking import Tracking, tracked
 from simulation.signals import can_go_on_with, first_signal_finishes
 from simulation.subcommands import command
 from simulation.world.consent.config import EVALUATE, TELEMETRY
-from typefleet.errors import expected, printable
+from typefleet.errors import ConfigError, expected, printable
 
 _WHAT_HELPS = (
     "abandoned rounds bring no phone back, and this run keeps its settings: a new run with a lower goal, a smaller "
@@ -199,7 +199,7 @@ def _play_rounds(
         if progress.has_lost_its_reader():  # as after Ctrl-C: nothing is lost, and nobody is left to tell
             stop.set()
         progress.round_done(record, run.totals.rounds_completed, _of_what(run))
-        if on_round is not None and on_round(record) is True:
+        if on_round is not None and _asks_to_stop(on_round(record)):
             stop.set()
         if run.totals.stopped_early is not None:
             progress.say(f"stopping before round {run.totals.rounds_completed + 1}: {run.totals.stopped_early}")
@@ -210,6 +210,17 @@ def _play_rounds(
         due = run.totals.rounds_completed % run.config.engine.checkpoint_every_rounds == 0
         if run.finished or stop.is_set() or (due and not record.abandoned):
             _make_durable(run)
+
+
+def _asks_to_stop(answer: object) -> bool:
+    """What `on_round` gave; a comparison of numpy's numbers gives a bool of numpy's.
+
+    Raises:
+        ConfigError: neither a bool nor None, so that what was meant is not known.
+    """
+    if answer is not None and not isinstance(answer, bool | np.bool_):
+        raise ConfigError(expected("on_round", "True to stop after the round, or False or None", type(answer).__name__))
+    return bool(answer)
 
 
 def _make_durable(run: Run) -> None:

@@ -34,7 +34,7 @@ from typing import Any, Generic, TypeVar, get_type_hints
 import tyro
 
 from typefleet.errors import ConfigError, UnknownKindError, expected
-from typefleet.own_parts import calling, require_object
+from typefleet.own_parts import made_by, require_object
 
 T = TypeVar("T")
 _LOG = getLogger("typefleet")
@@ -242,8 +242,7 @@ class Door(Generic[T]):
             InputError: the settings cannot be used.
         """
         where = f"{self.what} {kind.name!r}"
-        with calling(where, "a part that its make gives"):
-            part = kind.make(*arguments)
+        part = made_by(where, kind.make, arguments)
         if not (part is None and kind.may_be_nothing):
             require_object(where, part, self.needs)
         return part

@@ -1,12 +1,14 @@
 """Somebody's own parts: whether one is there at all, and in one line what it raised, and where to look."""
 
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from typefleet.errors import ConfigError, TypefleetError, expected
+
+T = TypeVar("T")
 
 
 def kind_and_place(error: BaseException) -> str:
@@ -37,6 +39,28 @@ def calling(part: str, what: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise ConfigError(expected(part, what, kind_and_place(error))) from error
+
+
+def made_by(where: str, make: Callable[..., T], arguments: Sequence[Any]) -> T:
+    """What somebody's `make` gives.
+
+    Args:
+        where: names the part.
+        make: a function or a class.
+        arguments: that it is called with.
+
+    Raises:
+        ConfigError: it raises, or cannot be called so.
+    """
+    with calling(where, "a part that its make gives"):
+        try:
+            return make(*arguments)
+        except TypeError as error:
+            if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                raise
+            # Nothing of it was carried out: Python says which argument, or which method of its class, is missing.
+            what = f"a make that takes {len(arguments)} argument{'s' * (len(arguments) != 1)} and gives a part"
+            raise ConfigError(expected(where, what, error)) from error
 
 
 def require_object(where: str, part: Any, needs: Sequence[str], named_in: str = "") -> None:

@@ -130,7 +130,16 @@ def sum_counts(counts: Iterable[Counts]) -> dict[str, NDArray[Any]]:
 
 
 def stacked(counts: Sequence[Counts]) -> dict[str, NDArray[Any]]:
-    """Counts of several phones, one row each: [phones] or [phones, n]."""
+    """Counts of several phones, one row each: [phones] or [phones, n].
+
+    Raises:
+        ConfigError: of a count there are more numbers of one phone than of another, which cannot be added up.
+    """
+    for name in counts[0] if counts else ():
+        sizes = sorted({one[name].shape for one in counts})
+        if len(sizes) > 1:
+            found = " and ".join(str(np.prod(size, dtype=int)) for size in (sizes[0], sizes[-1]))
+            raise ConfigError(expected(f"count {name}", "a number, or equally many for every phone", found))
     return {name: np.stack([one[name] for one in counts]) for name in counts[0]} if counts else {}
 
 

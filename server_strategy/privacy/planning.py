@@ -53,13 +53,14 @@ def make_privacy_plan(
         begun: it is the plan of a run which is only looked at, and may have ended before its first release.
 
     Raises:
-        ConfigError: settings of another type, that do not go together, or a mechanism that cannot be put on record.
+        ConfigError: settings of another type, that do not go together, or a mechanism that cannot be put on record or
+            does not keep what it says.
         InputError: a sensitivity that is not known exactly, or a target that no noise meets.
     """
     cohort, privacy = typed(cohort, ("cohort",)), typed(privacy, ("privacy",))
     horizon = Horizon.planned(rounds, cohort.min_separation_rounds, cohort.max_participations, momentum)
     if mechanism is not None:
-        require_usable(mechanism)
+        require_usable(mechanism, horizon)
     check_privacy(privacy, cohort, horizon, mechanism)
     if (privacy.noise_place == PHONES) != (phones_add is not None):
         raise ConfigError(expected("--privacy.noise-place phones", "what the phones are to add", "none"))

@@ -23,6 +23,7 @@ from client_model.text.population import (
 )
 from client_model.text.tokenised_file import TokenisedFile
 from client_model.text.vocabulary import Vocabulary, read_vocabulary
+from server_strategy.optimizers.check import check_optimizer
 from server_strategy.privacy.config import PHONES
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.planning import make_privacy_plan
@@ -329,13 +330,14 @@ def _most_weights(config: RunConfig, parts: Parts, vocabulary: Vocabulary | None
 def _privacy_plan(
     config: RunConfig, parts: Parts, num_phones: int, most_weights: int | None, *, counts_words: bool, plays: bool
 ) -> PrivacyPlan:
-    momentum = (parts.server_optimizer or config.server_optimizer.make()).linear_momentum
+    optimizer = parts.server_optimizer or config.server_optimizer.make()
+    check_optimizer(optimizer)
     return make_privacy_plan(
         config.cohort,
         config.privacy,
         rounds=config.rounds,
         num_phones=num_phones,
-        momentum=momentum,
+        momentum=optimizer.linear_momentum,
         mechanism=parts.mechanism,
         counts_words=counts_words,
         phones_add=None

@@ -34,6 +34,7 @@ def introduction_of(run: "Run") -> Iterator[str]:
         f"model       {config.model.cell} {config.model.preset}: {len(prepared.vocabulary):,} words, "
         f"{prepared.shape.num_weights:,} weights{_start(prepared)}, trained {trained_in_words(prepared.task)}"
     )
+    yield from (f"handed in   {name}: {part}" for name, part in prepared.parts.described().items())
     yield from _other_kernel(run)
     if config.engine.address is not None:
         yield warning_of(config.engine.address)

@@ -68,6 +68,7 @@ SUMMARY = (
     Keys(_PRIVACY, "the cost", COST),
     Keys(("noise_source",), "whether the noise may be repeated", SETTINGS),
     Keys(("kernel", "kernel_bits"), "what trained phones", SETTINGS),
+    Keys(("handed_in", "handed_in.*"), "objects that took the place of kinds, in words", SETTINGS),
     Keys(("weights_sha256",), "the digest of the weights", RELEASES),
 )
 

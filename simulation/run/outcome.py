@@ -73,6 +73,7 @@ def run_summary(run: Run) -> Summary:
             noised=None if plan.phone_noise is None else plan.phone_noise.padded,
         ),
         consent=consent_summary(run.cohorts.fleet, run.cohorts.now_s, lines),
+        handed_in=run.prepared.parts.described() or None,
         **_trained_by(run),
     )
 

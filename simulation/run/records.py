@@ -122,6 +122,9 @@ class Summary:
     consent: Mapping[str, Any] | None = None  # who agrees to training; None: everybody, always
     kernel: str | None = None  # that trained its last rounds; None: an earlier version, which had one
     kernel_bits: str | None = None  # of that kernel; None: an earlier build did not say
+    handed_in: Mapping[str, str] | None = (
+        None  # objects in the place of kinds, in words; None: it is as config.toml says
+    )
 
     def as_json(self) -> dict[str, Any]:
         """Flat, as it is written; None where a value does not exist."""
@@ -134,7 +137,7 @@ class Summary:
                 content |= {f"{_BASELINE}{name}": reached for name, reached in self.baselines._asdict().items()}
             elif f.name == "participation":
                 content[f.name] = asdict(value)
-            elif f.name not in ("aggregation", "consent") or value is not None:
+            elif f.name not in ("aggregation", "consent", "handed_in") or value is not None:
                 content[f.name] = value
         return content
 
@@ -173,6 +176,7 @@ class Summary:
             rest.setdefault("consent", None)
             rest.setdefault("kernel", None)
             rest.setdefault("kernel_bits", None)
+            rest.setdefault("handed_in", None)
             own = {f.name: rest.pop(f.name) for f in fields(Summary) if f.name not in others}
         except KeyError as error:
             raise ConfigError(expected(where, "the outcome of a finished run", f"no {error.args[0]} in it")) from None
@@ -183,6 +187,8 @@ class Summary:
             raise ConfigError(expected(where, "the outcome of a finished run", f"another value as {name}"))
         if not _is_of_consent(own["consent"]):
             raise ConfigError(expected(where, "the outcome of a finished run", "another value as consent"))
+        if not _is_handed_in(own["handed_in"]):
+            raise ConfigError(expected(where, "the outcome of a finished run", "another value as handed_in"))
         if not _are_sums(own["aggregation"]):
             raise ConfigError(expected(where, "the outcome of a finished run", "another value as aggregation"))
         for value in rest.values():
@@ -197,6 +203,11 @@ def _are_sums(value: Any) -> bool:
         return True
     failed = value.get("rounds_failed") if isinstance(value, Mapping) else None
     return isinstance(failed, Mapping) and all(isinstance(number, int) for number in failed.values())
+
+
+def _is_handed_in(value: Any) -> bool:
+    """Whether it is what `Parts.described` gives."""
+    return value is None or (isinstance(value, Mapping) and all(isinstance(one, str) for one in value.values()))
 
 
 def _is_of_consent(value: Any) -> bool:

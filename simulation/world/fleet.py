@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from simulation.world.availability.base import Availability, WorldFacts
+from simulation.world.availability.base import Availability, WorldFacts, check_availability
 from simulation.world.availability.door import AVAILABILITY
 from simulation.world.check_ins import CheckInCalendar, CheckIns
 from simulation.world.config import FleetConfig
@@ -55,8 +55,8 @@ class Fleet:
             consents: makes those of the owners, of the phones' time zones; None: everybody agrees to all.
 
         Raises:
-            ConfigError: what was handed in is for another number of phones, or the settings cannot be used, or the file
-                of consents.
+            ConfigError: what was handed in is for another number of phones, or gives no sessions of theirs, or the
+                settings cannot be used, or the file of consents.
             TraceError: the trace that they name cannot be used.
         """
         self.config, self.num_phones, self.seed = config, num_phones, seed
@@ -69,6 +69,8 @@ class Fleet:
             self.availability = availability
             self.origin = availability.origin or type(availability).__qualname__
         self._require_phones("availability", self.availability.num_phones)
+        if availability is not None or config.availability not in AVAILABILITY.built_in:
+            check_availability(self.availability)
         self.devices = devices or draw_devices(config, num_phones, seed, self.availability.known_hardware)
         self._require_phones("devices", *map(len, self.devices))
         self.may_train = np.zeros(num_phones, bool)

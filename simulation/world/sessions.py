@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.world.threads import in_threads
+from typefleet.errors import ConfigError, expected
 
 _SESSIONS_AT_ONCE = 1 << 16
 
@@ -21,6 +22,39 @@ class Sessions(NamedTuple):
     def pick(self, chosen: NDArray[Any] | slice) -> "Sessions":
         """Some of them, by index, mask or slice."""
         return Sessions(self.phone[chosen], self.start_s[chosen], self.end_s[chosen])
+
+
+def require_sessions(where: str, found: Any, num_phones: int) -> None:
+    """Refuse what are no sessions of a fleet: numpy would take a wrong phone for another, and NaN for never.
+
+    Args:
+        where: names who gave them.
+        found: what was given.
+        num_phones: of the fleet.
+
+    Raises:
+        ConfigError: they are no arrays of one length, of phones and of times of which the first is not the later one.
+    """
+    if not isinstance(found, Sessions):
+        raise ConfigError(expected(where, "Sessions(phone, start_s, end_s)", type(found).__name__))
+    if not all(isinstance(column, np.ndarray) and column.ndim == 1 for column in found):
+        raise ConfigError(expected(where, "Sessions of three arrays [sessions]", "other shapes"))
+    phone, start_s, end_s = found
+    if phone.dtype.kind not in "iu" or start_s.dtype.kind != "f" or end_s.dtype.kind != "f":
+        kinds = f"{phone.dtype}, {start_s.dtype}, {end_s.dtype}"
+        raise ConfigError(expected(where, "Sessions of int64 phones and float64 times", kinds))
+    if not len(phone) == len(start_s) == len(end_s):
+        lengths = f"{len(phone)}, {len(start_s)} and {len(end_s)}"
+        raise ConfigError(expected(where, "as many phones as starts and ends of sessions", lengths))
+    if not len(phone):
+        return
+    if phone.min() < 0 or phone.max() >= num_phones:
+        found_ids = f"{phone.min()} to {phone.max()}"
+        raise ConfigError(expected(where, f"sessions of phones from 0 to {num_phones - 1}", found_ids))
+    if not (start_s <= end_s).all():  # refuses NaN, too
+        raise ConfigError(expected(where, "sessions that end after they start", "one that does not"))
+    if not np.isfinite([start_s.min(), end_s.max()]).all():
+        raise ConfigError(expected(where, "sessions of finite times", "infinite ones"))
 
 
 def joined(parts: Sequence[Sessions]) -> Sessions:

@@ -1,6 +1,7 @@
 """What `simulate` and `resume` refuse before they read any data; what runs is tested in `test_runs` and per door."""
 
-from dataclasses import dataclass
+import io
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from simulation import audit_trail
 from simulation.api import resume, simulate
 from simulation.flags import parse_simulate, settled
 from simulation.parts import Parts
+from simulation.run.directory import RunDirectory
 from simulation.unused import refuse_replaced
 from simulation.world.availability.base import WorldFacts
 from simulation.world.availability.model import AvailabilityModel, Habits
@@ -153,3 +155,36 @@ def test_who_is_told_of_each_round_may_stop_the_run_which_can_go_on(tmp_path):
         ("run", None),
         (None, 0),
     ]
+
+
+@pytest.mark.parametrize(("answer", "rounds"), [(np.True_, 1), (np.float32(1) > 0, 1), (np.False_, 3), (None, 3)])
+def test_a_bool_of_numpy_stops_a_run_as_well(tmp_path, answer, rounds):
+    config = parse_simulate([*map(str, WEIGHTS_ONLY), "--output-dir", str(tmp_path / "run")]).run
+    result = simulate(config, progress=None, engine=EngineInProcess(), on_round=lambda record: answer)
+    assert len(result.rounds["round"]) == rounds and result.finished == (rounds == 3)
+
+
+def test_an_answer_that_is_neither_yes_nor_no_is_refused(tmp_path):
+    config = parse_simulate([*map(str, WEIGHTS_ONLY), "--output-dir", str(tmp_path / "run")]).run
+    with pytest.raises(ConfigError, match=r"^on_round: expected True to stop after the round, .*, found str$"):
+        simulate(config, progress=None, engine=EngineInProcess(), on_round=lambda record: "stop")
+    assert resume(tmp_path / "run", progress=None, engine=EngineInProcess()).finished
+
+
+@dataclass(frozen=True)
+class Scaled(Sgd):
+    """An optimizer that no name stands for."""
+
+    share: float = 0.5
+
+
+def test_what_was_handed_in_stands_in_the_summary_and_the_heading_since_no_name_does(tmp_path):
+    config = parse_simulate([*map(str, WEIGHTS_ONLY), "--rounds", "1", "--output-dir", str(tmp_path / "run")]).run
+    config = replace(config, server_optimizer=replace(config.server_optimizer, name="adam"))
+    said = io.StringIO()
+    result = simulate(config, server_optimizer=Scaled(), progress=said, engine=EngineInProcess())
+    words = f"{__name__}.Scaled(share=0.5)"
+    assert result.summary["handed_in"] == {"server_optimizer": words}
+    assert f"handed in   server_optimizer: {words}" in " ".join(said.getvalue().split(" "))
+    again = RunDirectory(result.path).read_summary()
+    assert again.handed_in == {"server_optimizer": words}

@@ -1,5 +1,6 @@
 """Doors: names, objects and entry points lead to kinds; settings lie beside the name that chooses them."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, EntryPoints
 from typing import Annotated
@@ -184,6 +185,27 @@ def test_what_a_kind_makes_is_a_part_of_the_family(make, found):
     with pytest.raises(ConfigError, match=f"^greeting 'mine': expected {found}$"):
         door.made(kind, KindSettings())
     assert door.made(SHOUT, Loud(2)) == "!!"
+
+
+class Abstract(ABC):
+    @abstractmethod
+    def upper(self):
+        """Is missing."""
+
+
+@pytest.mark.parametrize(
+    ("make", "found"),
+    [
+        (lambda: "", r".*lambda>\(\) takes 0 positional arguments but 1 was given"),
+        (lambda settings, facts: "", ".*missing 1 required positional argument: 'facts'"),
+        (type("Half", (Abstract,), {"__init__": lambda self, settings: None}), ".*abstract class Half.* upper"),
+        (lambda settings: "" + 5, r"TypeError at test_doors\.py:\d+"),
+    ],
+)
+def test_a_make_that_cannot_be_called_so_is_told_what_is_missing(make, found):
+    door = Door("greeting", "typefleet.greetings", {}, needs=("upper",))
+    with pytest.raises(ConfigError, match=f"^greeting 'mine': expected a .*, found {found}$"):
+        door.made(Kind("mine", "", make=make), KindSettings())
 
 
 def test_settings_with_names_of_the_section_are_refused(door):

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from typefleet.doors import Kind
-from typefleet.errors import InputError, expected
+from typefleet.errors import ConfigError, InputError, expected
+from typefleet.own_parts import calling
 
 Vector = NDArray[np.float64]
 Draw = Callable[[int], Vector]  # standard normal draws of this release; another number, other draws
@@ -136,14 +137,34 @@ def sensitivity_of(mechanism: Mechanism, releases: int, min_separation: int, max
     """A mechanism's squared sensitivity to at least one participation, which cannot be free.
 
     Raises:
-        InputError: it is not known exactly, or the mechanism gives no number > 0.
+        InputError: it is not known exactly.
+        ConfigError: the mechanism raises something else, or gives no number > 0.
+    """
+    where = f"mechanism {mechanism.name!r}"
+    with calling(where, "a squared sensitivity"):
+        try:
+            found = mechanism.sensitivity_squared(releases, min_separation, max_participations)
+        except InputError:
+            raise
+        except ValueError as error:
+            raise InputError(f"mechanism {mechanism.name!r}: {error}") from error
+    return as_sensitivity(where, found)
+
+
+def as_sensitivity(where: str, found: Any) -> float:
+    """What a mechanism gave as its squared sensitivity.
+
+    Args:
+        where: names the mechanism.
+        found: what it gave.
+
+    Raises:
+        ConfigError: no number > 0.
     """
     try:
-        found = float(mechanism.sensitivity_squared(releases, min_separation, max_participations))
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(f"mechanism {mechanism.name!r}: {error}") from error
-    if not (math.isfinite(found) and found > 0):
-        raise InputError(expected(f"mechanism {mechanism.name!r}", "a squared sensitivity > 0", found))
-    return found
+        number = float(found)
+    except (TypeError, ValueError):
+        raise ConfigError(expected(where, "a squared sensitivity > 0", type(found).__name__)) from None
+    if not (math.isfinite(number) and number > 0):
+        raise ConfigError(expected(where, "a squared sensitivity > 0", number))
+    return number

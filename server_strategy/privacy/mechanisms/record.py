@@ -10,6 +10,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from server_strategy.privacy.mechanisms.base import Horizon, Mechanism, MechanismKind
+from server_strategy.privacy.mechanisms.check import check_mechanism
 from server_strategy.privacy.mechanisms.door import MECHANISMS, mechanism_kind
 from server_strategy.privacy.mechanisms.none import KIND as NO_PRIVACY
 from typefleet.doors import KindSettings
@@ -74,22 +75,28 @@ def made(name: str, settings: KindSettings, horizon: Horizon) -> Mechanism | Non
             raise InputError(f"mechanism {name!r}: {reason}") from reason
         raise
     if mechanism is not None:
-        require_usable(mechanism)
+        require_usable(mechanism, horizon)
     return mechanism
 
 
-def require_usable(mechanism: Mechanism) -> None:
-    """Refuse an object that cannot protect a run or be put on record.
+def require_usable(mechanism: Mechanism, horizon: Horizon) -> None:
+    """Refuse an object that cannot protect a run or be put on record; one that is not ours is tried first.
+
+    Args:
+        mechanism: handed in, or made by a kind.
+        horizon: of the run.
 
     Raises:
         ConfigError: it lacks a part of a mechanism, has no parameters, or has the name of another kind, as which its
-            ledger would be read.
+            ledger would be read; or its noise or its sensitivity is not what it says, see `check_mechanism`.
     """
     require_object("mechanism", mechanism, MECHANISMS.needs, "privacy.mechanism")
     if mechanism.name in MECHANISMS.names and kind_of(mechanism) is None:
         found = f"{type(mechanism).__name__}, which is not what that name stands for"
         raise ConfigError(expected(f"mechanism {mechanism.name!r}", "a name of its own", found))
     parameters_of(mechanism)
+    if mechanism.name not in MECHANISMS.built_in:
+        check_mechanism(mechanism, horizon)
 
 
 def on_record(name: str, parameters: Mapping[str, Any] | None, at_hand: Mechanism | None = None) -> Mechanism | None:

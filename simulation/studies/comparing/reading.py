@@ -120,7 +120,7 @@ def read_run(folder: Path, allow_unfinished: bool = False) -> ComparedRun:
     held_out, why = _held_out_of(directory, summary, finished)
     return ComparedRun(
         folder=folder,
-        settings=result_settings(config),
+        settings=result_settings(config) | _handed_in(summary),
         metrics=metrics,
         summary=summary,
         rounds=rounds,
@@ -130,6 +130,11 @@ def read_run(folder: Path, allow_unfinished: bool = False) -> ComparedRun:
         finished=finished,
         file_bytes={path.name: path.stat().st_size for path in sorted(directory.model.glob("*.tflite"))},
     )
+
+
+def _handed_in(summary: Summary) -> dict[str, str]:
+    """Objects that took the place of kinds, which config.toml does not have, as settings beside its own."""
+    return {f"handed_in.{name}": words for name, words in (summary.handed_in or {}).items()}
 
 
 def _privacy_of(path: Path) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from client_model.metrics.table import metric_table
 from simulation.config import RunConfig
 from simulation.flags import flags_for, parse_simulate, read_config
 from simulation.settings import check_bounds, typed
+from simulation.studies.sweeps.own_kinds import require_found_by_runs
 from typefleet.errors import ConfigError, expected
 from typefleet.untrusted.limits import STUDY_SETTINGS
 from typefleet.untrusted.toml_tables import read_toml
@@ -160,14 +161,16 @@ class Study:
             others: further settings, with __ for a dot.
 
         Raises:
-            ConfigError: the values do not go together.
+            ConfigError: the values do not go together, or name a kind that the process of a run does not know.
         """
         given = {**setting, **{name.replace("__", "."): value for name, value in others.items()}, "seed": seed}
         try:
-            return parse_simulate(["--config", str(base), *flags_for(given, read_config(base))]).run
+            config = parse_simulate(["--config", str(base), *flags_for(given, read_config(base))]).run
+            require_found_by_runs(config)
         except ConfigError as error:  # the file is ours; what is wrong stands in the study's
             said = str(error).replace(f"{base}: ", "[settings] ")
             raise ConfigError(f"{self.source}: {said}") from error
+        return config
 
 
 def read_study(path: Path, **changes: Any) -> Study:

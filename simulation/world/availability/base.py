@@ -16,7 +16,11 @@ from numpy.typing import NDArray
 from client_model.keyed_random import purpose_key, weighted_choice
 from simulation.clock import DAY_S
 from simulation.world.config import FleetConfig
-from simulation.world.sessions import Sessions, by_phone, merge_lists
+from simulation.world.sessions import Sessions, by_phone, merge_lists, require_sessions
+from typefleet.errors import ConfigError, expected
+from typefleet.own_parts import calling
+
+_LONGEST_DAYS = 3  # from the start of the day on which a session starts
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,29 @@ class Availability(ABC):
     def day_starts(self, day: int) -> Sessions:
         """Sessions that start on one day of each phone's own calendar; they may overlap.
 
-        They end within three days of the start of that day in UTC, whatever the time zone.
+        They end within three days of the start of that day in UTC, whatever the time zone: a longer one is several, a
+        day each, which are joined. The same day gives the same sessions whenever it is asked for.
+
+        Args:
+            day: 0 is the first simulated one; the two before it are asked for as well.
         """
+
+    def sessions_of_day(self, day: int) -> Sessions:
+        """What `day_starts` gives, held to what joining and asking by moment rest on.
+
+        Args:
+            day: of each phone's own calendar; those before the first simulated day are asked for as well, from -2 on.
+
+        Raises:
+            ConfigError: it is something else, or of phones or times that are none of this fleet and day.
+        """
+        found = self.day_starts(day)
+        where = f"availability {type(self).__name__}"
+        require_sessions(where, found, self.num_phones)
+        if len(found.end_s) and found.end_s.max() > (day + _LONGEST_DAYS) * DAY_S:
+            what = f"sessions of day {day} that end by day {day + _LONGEST_DAYS}, in UTC"
+            raise ConfigError(expected(where, what, f"one that ends on day {found.end_s.max() / DAY_S:.2f}"))
+        return found
 
     def sessions_around(self, day: int) -> Sessions:
         """Disjoint sessions that end after a UTC day's start, with those that may continue them."""
@@ -75,7 +100,7 @@ class Availability(ABC):
             kept = {d: self._days.pop(d, None) for d in range(day - 2, day + 3)}
             self._days = {}
             for d in list(kept):
-                sessions = kept.pop(d) or by_phone(self.day_starts(d))
+                sessions = kept.pop(d) or by_phone(self.sessions_of_day(d))
                 lasting = sessions.end_s > day * DAY_S
                 everything = lasting.all()
                 self._days[d] = sessions if everything else sessions.pick(lasting)
@@ -87,3 +112,18 @@ class Availability(ABC):
         sessions = self.sessions_around(int(now_s // DAY_S))
         running = (sessions.start_s <= now_s) & (now_s < sessions.end_s)
         return sessions.phone[running], sessions.end_s[running]
+
+
+def check_availability(availability: Availability) -> None:
+    """Ask somebody's source twice for a day: a run that goes on needs the same phones again.
+
+    Raises:
+        ConfigError: it raises, gives other sessions the second time, or none that can be used.
+    """
+    where = f"availability {type(availability).__name__}"
+    with calling(where, "the sessions of day 0"):
+        asked_twice = (availability.sessions_of_day(0), availability.sessions_of_day(0))
+    first, second = (sessions.pick(np.lexsort(sessions)) for sessions in asked_twice)  # in whatever order they came
+    if not all(np.array_equal(one, other) for one, other in zip(first, second, strict=True)):
+        what = "the same sessions of a day whenever it is asked for (drawn by WorldFacts.seed and the day)"
+        raise ConfigError(expected(where, what, "others the second time"))

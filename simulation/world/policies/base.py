@@ -22,7 +22,7 @@ from simulation.world.aggregation_steps import AggregationSteps
 from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED, WITHDRAWN, Attempts
 from simulation.world.timeline import Timeline
 from typefleet.doors import KindSettings
-from typefleet.errors import expected
+from typefleet.errors import ConfigError, expected
 from typefleet.setting_types import Formerly
 
 
@@ -168,7 +168,7 @@ class SuccessiveRounds(RoundPolicy):
         """
         withdrawn_s = self.timeline.fleet.withdrawn_s(attempts.phone, self.timeline.now_s)
         while True:
-            closing = self.close(attempts.pick(in_time), deadline_s)
+            closing = self._closed(attempts.pick(in_time), deadline_s)
             if withdrawn_s is None:
                 return in_time, closing
             gone = withdrawn_s[in_time] <= closing.closed_s
@@ -176,6 +176,26 @@ class SuccessiveRounds(RoundPolicy):
             if not gone.any():
                 return in_time, closing
             in_time = in_time[~gone]
+
+    def _closed(self, arrivals: Attempts, deadline_s: float) -> Closing:
+        """What `close` says, held to what can be: the clock moves forward, and no update counts before it is there.
+
+        Raises:
+            ConfigError: it says something else.
+        """
+        closing, came = self.close(arrivals, deadline_s), len(arrivals.end_s)
+        where = f"round policy {type(self).__name__}"
+        if not isinstance(closing, Closing):
+            raise ConfigError(expected(where, "a Closing from close", type(closing).__name__))
+        used, closed_s = closing.used, closing.closed_s
+        if not isinstance(used, int | np.integer) or not 0 <= used <= came:
+            raise ConfigError(expected(where, f"Closing.used from 0 to the {came} updates that came in time", used))
+        earliest_s = float(arrivals.end_s[used - 1]) if used else self.timeline.now_s
+        if not earliest_s <= closed_s <= deadline_s:  # refuses NaN, too
+            since = "the last update that counts" if used else "the invitation"
+            what = f"Closing.closed_s from {since} ({earliest_s:.3f}) to the deadline ({deadline_s:.3f})"
+            raise ConfigError(expected(where, what, f"{closed_s:.3f}"))
+        return closing
 
     def _in_steps(self, plan: RoundPlan, steps: AggregationSteps, server_round: int) -> RoundPlan:
         """The round after its group has taken the steps of secure aggregation, and the clock past them."""

@@ -15,6 +15,14 @@ def metric(name="mine", counts=None, **other):
     return Metric(name, "mine", counts or {}, lambda sums: sum(int(v) for v in sums.values()) or None, **other)
 
 
+def test_a_count_of_more_numbers_on_one_phone_than_on_another_is_refused():
+    phones = [{"ranks": np.arange(3), "words": np.array(1)}, {"ranks": np.arange(5), "words": np.array(2)}]
+    with pytest.raises(ConfigError, match=r"^count ranks: expected a number, or equally many .*, found 3 and 5$"):
+        stacked(phones)
+    with pytest.raises(ConfigError, match=r"^count ranks: .* found 1 and 5$"):
+        stacked([{"ranks": np.array(7)}, phones[1]])
+
+
 def test_the_built_in_metrics_come_first_and_in_their_order():
     mine = metric()
     assert [m.name for m in metric_table(handed_in=[mine]).metrics] == [*ALWAYS_MEASURED, "mine"]

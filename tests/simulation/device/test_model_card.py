@@ -18,6 +18,7 @@ SUMMARY = Summary.from_json(
         "stopped_early": None,
         "aggregation": None,
         "consent": None,
+        "handed_in": None,
         "kernel": "native",
         "kernel_bits": "1",
         "epsilon_is_of": "this run",

@@ -56,6 +56,7 @@ SUMMED = {
     *MEASURED,
     *("aggregation.protocol", "aggregation.rounds_failed.no_sum"),
     "consent.train_share",
+    "handed_in.server_optimizer",
     *("other_runs", "other_runs.data", "other_runs.earlier_runs.data", "other_runs.says"),
 }
 LINE = {

@@ -13,6 +13,8 @@ from server_strategy.privacy.mechanisms.record import kind_of, made, on_record, 
 from typefleet.doors import KindSettings
 from typefleet.errors import ConfigError, InputError, UnknownKindError
 
+HORIZON = Horizon(5, 1, 5)
+
 
 @dataclass(frozen=True)
 class Scaled(IndependentNoise):
@@ -71,7 +73,7 @@ def test_one_that_nobody_registered_must_be_at_hand_and_the_very_one():
 
 def test_an_object_of_a_registered_kind_is_one_of_it():
     own = BufferedToeplitzNoise(9, (0.9,), (0.2,))
-    require_usable(own)
+    require_usable(own, HORIZON)
     assert kind_of(own).name == "blt"
     assert on_record("blt", parameters_of(own), at_hand=IndependentNoise()) == own
     assert kind_of(Scaled()) is None
@@ -112,7 +114,7 @@ class Impostor(IndependentNoise):
 )
 def test_what_cannot_be_put_on_record_is_refused(mechanism, message):
     with pytest.raises(ConfigError, match=message):
-        require_usable(mechanism)
+        require_usable(mechanism, HORIZON)
 
 
 def test_a_class_that_says_nothing_of_its_parameters_is_refused():
@@ -121,7 +123,7 @@ def test_a_class_that_says_nothing_of_its_parameters_is_refused():
         sensitivity_squared = sum_errors = stream = IndependentNoise.sensitivity_squared
 
     with pytest.raises(ConfigError, match=r"mechanism 'silent': expected a dataclass or parameters\(\)"):
-        require_usable(Silent())
+        require_usable(Silent(), HORIZON)
 
 
 def test_what_a_kind_cannot_make_is_said_of_it():
@@ -130,4 +132,4 @@ def test_what_a_kind_cannot_make_is_said_of_it():
 
     luckless = MechanismKind("luckless", "", make=fail, makes=Scaled)
     with MECHANISMS.lend(luckless), pytest.raises(InputError, match="mechanism 'luckless': no luck"):
-        made("luckless", KindSettings(), Horizon(5, 1, 5))
+        made("luckless", KindSettings(), HORIZON)

@@ -82,6 +82,24 @@ def test_runs_of_different_kernels_are_told_apart(runs):
         compare_runs([folders[0], again])
 
 
+def with_parts(folder, **parts):
+    """The same folder, of a run in which objects took the place of kinds."""
+    summary = RunDirectory(folder).summary
+    summary.write_text(json.dumps(json.loads(summary.read_text()) | {"handed_in": parts}))
+    return folder
+
+
+def test_runs_whose_parts_were_handed_in_are_told_apart_by_them(runs):
+    one, other = ({"server_optimizer": f"__main__.Own(share={share})"} for share in (0.1, 0.2))
+    plain, first, second = runs("a"), with_parts(runs("b"), **one), with_parts(runs("c"), **other)
+    found = compare_runs([plain, first, second])
+    assert len(found.groups) == 3
+    (row,) = [row for row in found.settings if row.name == "handed_in.server_optimizer"]
+    assert row.texts[1:] == ("__main__.Own(share=0.1)", "__main__.Own(share=0.2)")
+    with pytest.raises(ConfigError, match="RUN: expected runs that differ in a setting or the seed"):
+        compare_runs([first, with_parts(runs("d"), **one)])
+
+
 OTHER_BITS = {  # of two runs: what trained the first, what trained the second, what is said of each
     "bits": ({"bits": "1"}, {"bits": "2"}, ("native with kernel_bits 1", "native with kernel_bits 2")),
     "bits that only one says": ({"bits": "1"}, {}, None),

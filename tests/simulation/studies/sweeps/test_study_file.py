@@ -1,9 +1,17 @@
 """The description of a sweep: what it may say, and how what it may not say is refused."""
 
+from importlib.metadata import EntryPoint, EntryPoints
+
 import pytest
 
+from client_model.metrics.door import METRICS
+from client_model.metrics.metric import Metric
+from server_strategy.optimizers.door import OPTIMIZERS
+from server_strategy.optimizers.sgd import Sgd
 from simulation.studies.sweeps.desk import Desk
 from simulation.studies.sweeps.study_file import Choices, Range, read_study
+from typefleet import doors
+from typefleet.doors import Kind
 from typefleet.errors import ConfigError
 
 SEARCH = '[search]\n"privacy.mechanism" = ["gaussian", "tree"]\n'
@@ -157,3 +165,35 @@ def test_what_is_no_setting_is_said_of_the_studys_file_before_anything_runs(text
     with pytest.raises(ConfigError, match=f"study.toml: .*{said}"):
         Desk(tmp_path / "sweep", asked)
     assert not (tmp_path / "sweep").exists()
+
+
+OWN = Kind("own-steps", "somebody's", make=lambda settings: settings, settings=Sgd)
+MINE = Metric("mine", "mine", {"tokens": lambda scored: len(scored.targets)}, lambda counts: int(counts["tokens"]))
+
+
+def test_a_kind_that_the_processes_of_runs_do_not_know_is_refused_before_any_of_them_begins(tmp_path, monkeypatch):
+    base, text = tmp_path / "base.toml", '[search]\n"server_optimizer.name" = ["sgd", "own-steps"]\n'
+    message = (
+        r"study\.toml: server_optimizer\.name: expected the name of a kind that every process finds, .*, found "
+        r"'own-steps', registered in this process alone$"
+    )
+    with OPTIMIZERS.lend(OWN):
+        found = study(tmp_path, text)
+        found.write_settings(base)
+        assert found.config_of({"server_optimizer.name": "sgd"}, base, 0)
+        with pytest.raises(ConfigError, match=message):
+            found.config_of({"server_optimizer.name": "own-steps"}, base, 0)
+        point = EntryPoint("own-steps", f"{__name__}:OWN", OPTIMIZERS.group)
+        monkeypatch.setattr(doors, "_all_entry_points", lambda: EntryPoints([point]))
+        assert found.config_of({"server_optimizer.name": "own-steps"}, base, 0).server_optimizer.name == "own-steps"
+
+
+def test_so_is_a_metric(tmp_path):
+    base = tmp_path / "base.toml"
+    with METRICS.lend(Kind("mine", "somebody's", make=lambda settings: MINE)):
+        found = study(tmp_path, f'{SEARCH}[settings.evaluation]\nmetrics = ["mine"]\n')
+        found.write_settings(base)
+        with pytest.raises(
+            ConfigError, match=r"evaluation\.metrics: expected the name of a kind .*, found 'mine', reg"
+        ):
+            found.config_of({}, base, 0)
