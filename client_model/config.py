@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 from client_model.learning.cells.door import CELLS
+from client_model.learning.local_optimizers.door import LOCAL_OPTIMIZERS
 from client_model.public_start import PUBLIC_START, RANDOM_START
 from client_model.text.formats.columns import Columns
 from client_model.text.formats.door import AUTO, BUNDLED, FORMATS, SYNTHETIC
@@ -19,6 +20,7 @@ from typefleet.errors import ConfigError, expected
 
 if TYPE_CHECKING:
     from client_model.learning.cells.base import Cell
+    from client_model.learning.local_optimizers.base import LocalOptimizer
 
 
 # Words, width of the embedding, units of the cell.
@@ -211,7 +213,7 @@ class TrainingConfig:
     """Training on one phone in one round."""
 
     learning_rate: Annotated[float, Gt(0)] = 1.0
-    """Step size of the phone's plain SGD. From random weights larger ones, up to 4, are faster."""
+    """Step size on the phone. From random weights larger ones, up to 4, are faster."""
     max_gradient_norm: Annotated[float, Ge(0)] = 0.5
     """Scale down a step's gradient whose L2 norm is larger, which keeps large learning rates stable; 0
     for no bound. This is not the privacy bound, which is on the whole update."""
@@ -223,6 +225,21 @@ class TrainingConfig:
     """Sequences of a phone that are used in one round, at most."""
     max_tokens: Annotated[int, Ge(1)] = 8000
     """Tokens of a phone that are used in one round, at most."""
+    optimizer: Annotated[str, LOCAL_OPTIMIZERS.choice] = "sgd"
+    """What a phone's steps are. sgd: along the gradient; the only one that the native kernel has. proximal: FedProx,
+    held to the received weights. momentum: along a decaying sum of gradients."""
+    optimizer_settings: Annotated[KindSettings, SettingsOf("optimizer", LOCAL_OPTIMIZERS), FLAT] = KindSettings()
+    """Of the local optimizer itself."""
+
+    def make_optimizer(self) -> "LocalOptimizer":
+        """The local optimizer that is named.
+
+        Raises:
+            UnknownKindError, ConfigError: nothing has that name, or the settings are another's.
+        """
+        kind, settings = chosen(self, "optimizer")
+        optimizer: LocalOptimizer = LOCAL_OPTIMIZERS.made(kind, settings)
+        return optimizer
 
 
 @dataclass(frozen=True)

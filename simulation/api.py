@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from client_model.learning.cells.base import Cell
+    from client_model.learning.local_optimizers.base import LocalOptimizer
     from client_model.metrics.metric import Metric
     from client_model.text.formats.base import MessageFormat
     from server_strategy.optimizers.base import ServerOptimizer
@@ -73,6 +74,7 @@ def simulate(
     config: RunConfig | None = None,
     *,
     cell: "Cell | None" = None,
+    local_optimizer: "LocalOptimizer | None" = None,
     mechanism: "Mechanism | None" = None,
     server_optimizer: "ServerOptimizer | None" = None,
     availability: "Availability | None" = None,
@@ -89,6 +91,8 @@ def simulate(
         config: the settings; by default those of `scripts/simulate.py`.
         cell: what the model remembers with, in the place of the one that `config.model.cell` names; see
             `client_model.learning.cells.base`. It may be defined in the notebook itself.
+        local_optimizer: takes a phone's steps, in the place of the one that `config.training.optimizer` names; see
+            `client_model.learning.local_optimizers.base`.
         server_optimizer: moves the weights, in the place of the one that `config.server_optimizer.name` names; its
             step size is still that of the settings.
         mechanism: makes the noise, in the place of the one that `config.privacy.mechanism` names.
@@ -110,6 +114,7 @@ def simulate(
     """
     parts = Parts.handed_in(
         cell=cell,
+        local_optimizer=local_optimizer,
         mechanism=mechanism,
         server_optimizer=server_optimizer,
         availability=availability,
@@ -129,6 +134,7 @@ def resume(
     path: Path | str,
     *,
     cell: "Cell | None" = None,
+    local_optimizer: "LocalOptimizer | None" = None,
     mechanism: "Mechanism | None" = None,
     server_optimizer: "ServerOptimizer | None" = None,
     availability: "Availability | None" = None,
@@ -143,8 +149,8 @@ def resume(
 
     Args:
         path: the run's folder.
-        cell, mechanism, server_optimizer, availability, devices, message_format, metrics: what was handed in when
-            the run began has to be handed in again.
+        cell, local_optimizer, mechanism, server_optimizer, availability, devices, message_format, metrics: what was
+            handed in when the run began has to be handed in again.
         progress, engine, on_round: as in `simulate`.
 
     Raises:
@@ -153,6 +159,7 @@ def resume(
     """
     parts = Parts.handed_in(
         cell=cell,
+        local_optimizer=local_optimizer,
         mechanism=mechanism,
         server_optimizer=server_optimizer,
         availability=availability,

@@ -115,3 +115,14 @@ def check(config: RunConfig, parts: "Parts | None" = None) -> None:
     if config.storage.key is not None:
         check_place(config.storage.key)
     check_model(config.model)
+    _check_local_optimizer(config, parts)
+
+
+def _check_local_optimizer(config: RunConfig, parts: "Parts | None") -> None:
+    """Refuse phones at once for another optimizer than plain SGD."""
+    engine, handed_in = config.engine, None if parts is None else parts.local_optimizer
+    found = config.training.optimizer if handed_in is None else type(handed_in).__name__
+    if found == "sgd" or (engine.phones_at_a_time is None and engine.device != "gpu"):
+        return
+    at_once = "--engine.phones-at-a-time" if engine.phones_at_a_time is not None else "--engine.device gpu"
+    raise ConfigError(expected("--training.optimizer", f"sgd with {at_once}", found))

@@ -130,6 +130,8 @@ def result_settings(config: RunConfig) -> dict[str, Any]:
     added_up = config.aggregation
     is_as_ever = not added_up.is_summed and added_up.robust == "none"
     rooms = ("engine", "tracking", "storage", *(("aggregation",) if is_as_ever else ()))  # as if it were not there
+    if config.training.optimizer == "sgd":
+        without.add(("training", "optimizer"))
     if added_up.robust != "norm-screening":
         without.add(("aggregation", "screening_norm"))
     if added_up.robust != "cosine-screening":

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from client_model.learning.cells.door import CELLS
+from client_model.learning.local_optimizers.door import LOCAL_OPTIMIZERS
 from client_model.metrics.door import METRICS
 from client_model.text.formats.door import FORMATS
 from server_strategy.optimizers.door import OPTIMIZERS
@@ -18,6 +19,7 @@ from typefleet.own_parts import require_object
 
 if TYPE_CHECKING:
     from client_model.learning.cells.base import Cell
+    from client_model.learning.local_optimizers.base import LocalOptimizer
     from client_model.metrics.metric import Metric
     from client_model.text.formats.base import MessageFormat
     from server_strategy.optimizers.base import ServerOptimizer
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 _DOORS: dict[str, Door[Any]] = {
     "cell": CELLS,
+    "local_optimizer": LOCAL_OPTIMIZERS,
     "server_optimizer": OPTIMIZERS,
     "mechanism": MECHANISMS,
     "availability": AVAILABILITY,
@@ -39,6 +42,7 @@ _NEEDS = {name: door.needs for name, door in _DOORS.items()} | {
 }
 NAMED_IN = {
     "cell": "model.cell",
+    "local_optimizer": "training.optimizer",
     "server_optimizer": "server_optimizer.name",
     "mechanism": "privacy.mechanism",
     "availability": "fleet.availability",
@@ -53,6 +57,7 @@ class Parts:
     """What is handed in; None: as the configuration says."""
 
     cell: "Cell | None" = None
+    local_optimizer: "LocalOptimizer | None" = None
     server_optimizer: "ServerOptimizer | None" = None
     mechanism: "Mechanism | None" = None
     availability: "Availability | None" = None

@@ -19,6 +19,8 @@ import pytest
 from client_model.learning.cells.check import check_cell
 from client_model.learning.cells.door import CELLS
 from client_model.learning.language_model import flatten, initial_weights, unflatten
+from client_model.learning.local_optimizers.check import check_local_optimizer
+from client_model.learning.local_optimizers.door import LOCAL_OPTIMIZERS
 from client_model.learning.local_training import LocalTrainer
 from client_model.metrics.door import METRICS
 from client_model.metrics.keystrokes import keystroke_table
@@ -33,7 +35,7 @@ from server_strategy.privacy.mechanisms.door import MECHANISMS
 from simulation.run.trackers.base import Outcome, TrackedRun
 from simulation.run.trackers.door import TRACKERS
 from simulation.world.availability.door import AVAILABILITY
-from tests.client_model.learning.test_local_training import make_phone
+from tests.client_model.learning.test_local_training import make_phone, small_shape
 from tests.conftest import ROOT
 from tests.waiting import PATIENCE_S
 from typefleet.doors import Door
@@ -43,6 +45,7 @@ DOORS: dict[str, Door[Any]] = {
     "A server optimizer": OPTIMIZERS,
     "A noise mechanism": MECHANISMS,
     "A cell": CELLS,
+    "A local optimizer": LOCAL_OPTIMIZERS,
     "A round policy": POLICIES,
     "A source of availability": AVAILABILITY,
     "A message format": FORMATS,
@@ -140,6 +143,16 @@ def test_a_server_optimizer(run_recipe):
     steps = weights(found["by_name"]) / 0.5  # three of them, each -1, 0 or 1
     np.testing.assert_array_equal(steps, np.round(steps))
     assert 0 < np.abs(steps).max() <= 3
+
+
+def test_a_local_optimizer(run_recipe):
+    found = run_recipe("A local optimizer")
+    assert found["by_name"] == found["as_object"]
+    check_local_optimizer(found["as_object"])
+    shape = small_shape("cifg")
+    trainer, (packed, _) = LocalTrainer(shape, optimizer=found["as_object"]), make_phone([7, 3, 5, 2], 4, seed=1)
+    moved = unflatten(trainer.train(trainer.load(initial_weights(shape, 0)), packed, 0.1).update, shape)
+    assert [np.linalg.norm(one) for one in moved] == pytest.approx([0.1] * len(moved), rel=1e-3)  # one batch
 
 
 def test_a_cell(run_recipe):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from client_model.config import DataConfig, ModelConfig, TrainingConfig
     from client_model.learning.cells.base import Cell, CellSizes, CellWeight, glorot, starting_at
     from client_model.learning.cells.door import CELLS
+    from client_model.learning.local_optimizers.base import LocalOptimizer
+    from client_model.learning.local_optimizers.door import LOCAL_OPTIMIZERS
     from client_model.metrics.config import EvaluationConfig
     from client_model.metrics.door import METRICS
     from client_model.metrics.keystrokes import KeystrokeTable
@@ -71,6 +73,8 @@ _PLACES = {
     "client_model.config": ("DataConfig", "ModelConfig", "TrainingConfig"),
     "client_model.learning.cells.base": ("Cell", "CellSizes", "CellWeight", "glorot", "starting_at"),
     "client_model.learning.cells.door": ("CELLS",),
+    "client_model.learning.local_optimizers.base": ("LocalOptimizer",),
+    "client_model.learning.local_optimizers.door": ("LOCAL_OPTIMIZERS",),
     "client_model.metrics.config": ("EvaluationConfig",),
     "client_model.metrics.door": ("METRICS",),
     "client_model.metrics.keystrokes": ("KeystrokeTable",),
@@ -128,6 +132,7 @@ __all__ = [
     "AVAILABILITY",
     "CELLS",
     "FORMATS",
+    "LOCAL_OPTIMIZERS",
     "MECHANISMS",
     "METRICS",
     "OPTIMIZERS",
@@ -166,6 +171,7 @@ __all__ = [
     "KeystrokeTable",
     "Kind",
     "KindSettings",
+    "LocalOptimizer",
     "MachineError",
     "Mechanism",
     "MechanismKind",

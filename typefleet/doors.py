@@ -1,8 +1,8 @@
 """Doors: places where somebody else's part can be put in the place of one of ours.
 
-A *door* is a family of exchangeable parts: noise mechanisms, cells, server optimizers, availability models, round
-policies, message formats, metrics. A *kind* is one member of a family: its name, a line about it, its own settings,
-and what makes it. There are three ways in:
+A *door* is a family of exchangeable parts: noise mechanisms, cells, local and server optimizers, availability models,
+round policies, message formats, metrics. A *kind* is one member of a family: its name, a line about it, its own
+settings, and what makes it. There are three ways in:
 
 1. hand in the object: `DPFedAvg(mechanism=...)`, `Fleet(availability=...)`, `simulate(config, cell=...)`; nothing
    needs to be registered;

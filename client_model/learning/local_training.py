@@ -17,7 +17,7 @@ automatic differentiation of a plain, padded implementation.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +27,8 @@ from numpy.typing import NDArray
 from client_model.learning.cells.base import HandWrittenPasses, Tensor
 from client_model.learning.cells.packed import passes_of
 from client_model.learning.language_model import ModelShape, Weights, cell_weights
+from client_model.learning.local_optimizers.base import LocalOptimizer
+from client_model.learning.local_optimizers.sgd import is_plain
 from client_model.learning.trainers import LocalResult
 from client_model.metrics.keystrokes import KeystrokeTable, ranks, word_keystrokes
 from client_model.metrics.scored_tokens import TokenScores
@@ -128,9 +130,15 @@ class LocalTrainer:
         2
     """
 
-    def __init__(self, shape: ModelShape, max_gradient_norm: float = 0.0) -> None:
+    def __init__(
+        self, shape: ModelShape, max_gradient_norm: float = 0.0, optimizer: LocalOptimizer | None = None
+    ) -> None:
         self.shape = shape
-        self._traced = (_kept if callable(shape.cell.__hash__) else _Traced)(shape, max_gradient_norm)
+        optimizer = None if is_plain(optimizer) else optimizer
+        if callable(shape.cell.__hash__) and isinstance(optimizer, Hashable):
+            self._traced = _kept(shape, max_gradient_norm, optimizer)
+        else:
+            self._traced = _Traced(shape, max_gradient_norm, optimizer)
 
     @property
     def trace_count(self) -> int:
@@ -151,7 +159,7 @@ class LocalTrainer:
         return [tf.constant(w) for w in weights]
 
     def train(self, received: list[Tensor], batches: PackedBatches, learning_rate: float) -> LocalResult:
-        """Run SGD over the batches in order, starting from the received weights."""
+        """Take a step for each batch, in order, starting from the received weights."""
         update, loss = self._traced.train(
             received, batches.inputs, batches.targets, batches.step_rows, np.float32(learning_rate)
         )
@@ -199,8 +207,8 @@ class LocalTrainer:
 class _Traced:
     """The functions of one shape and bound, each traced when it is first called; they keep nothing of a call."""
 
-    def __init__(self, shape: ModelShape, max_gradient_norm: float) -> None:
-        self._shape, self._max_gradient_norm = shape, max_gradient_norm
+    def __init__(self, shape: ModelShape, max_gradient_norm: float, optimizer: LocalOptimizer | None) -> None:
+        self._shape, self._max_gradient_norm, self._optimizer = shape, max_gradient_norm, optimizer
         self._passes = passes_of(shape.cell, shape.cell_sizes)
         by_name = {name: tf.TensorSpec(dims, tf.float32) for name, dims in shape.weight_shapes().items()}
         weight_specs = list(by_name.values())
@@ -224,24 +232,36 @@ class _Traced:
     ) -> tuple[Tensor, Tensor]:
         ends = tf.cumsum(tf.reduce_sum(step_rows, 1))  # [batches]
 
-        def step(i: Tensor, begin: Tensor, loss_sum: Tensor, weights: list[Tensor]) -> tuple[Tensor, ...]:
+        def step(
+            i: Tensor, begin: Tensor, loss_sum: Tensor, weights: list[Tensor], state: list[Tensor]
+        ) -> tuple[Tensor, ...]:
             end = ends[i]
             loss, gradients = _loss_and_gradients(
                 self._passes, _named(self._shape, weights), inputs[begin:end], targets[begin:end], step_rows[i]
             )
-            step_size = rate
-            if self._max_gradient_norm:
-                norm = tf.sqrt(2.0 * tf.add_n([tf.nn.l2_loss(g) for g in gradients]))  # its loss is half the squares
-                step_size = rate * tf.minimum(1.0, self._max_gradient_norm / tf.maximum(norm, 1e-12))
-            stepped = [w - step_size * g for w, g in zip(weights, gradients, strict=True)]
-            return i + 1, end, loss_sum + loss, stepped
+            shrink = self._shrink(gradients)
+            if self._optimizer is None:
+                step_size = rate if shrink is None else rate * shrink
+                stepped = [w - step_size * g for w, g in zip(weights, gradients, strict=True)]
+                return i + 1, end, loss_sum + loss, stepped, state
+            bounded = gradients if shrink is None else [shrink * g for g in gradients]
+            after, remembered = self._optimizer.step(weights, bounded, received, state, rate)
+            return i + 1, end, loss_sum + loss, list(after), list(remembered)
 
         num_batches = tf.shape(step_rows)[0]
-        _, _, loss_sum, trained = tf.while_loop(
-            lambda i, *_: i < num_batches, step, (0, 0, 0.0, list(received)), parallel_iterations=1
+        state = [] if self._optimizer is None else list(self._optimizer.initial_state(received))
+        _, _, loss_sum, trained, _ = tf.while_loop(
+            lambda i, *_: i < num_batches, step, (0, 0, 0.0, list(received), state), parallel_iterations=1
         )
         flat = [tf.reshape(w - r, [-1]) for w, r in zip(trained, received, strict=True)]
         return tf.concat(flat, 0), loss_sum  # [num_weights], []
+
+    def _shrink(self, gradients: list[Tensor]) -> Tensor | None:
+        """What a gradient longer than the bound is scaled down by, float32 []; None: there is no bound."""
+        if not self._max_gradient_norm:
+            return None
+        norm = tf.sqrt(2.0 * tf.add_n([tf.nn.l2_loss(g) for g in gradients]))  # its loss is half the squares
+        return tf.minimum(1.0, self._max_gradient_norm / tf.maximum(norm, 1e-12))
 
     def _outputs_graph(self, weights: list[Tensor], inputs: Tensor, rows: Tensor) -> Tensor:
         """Of the cell, each with a 1 that takes the bias: [n, D + 1]."""
@@ -251,9 +271,9 @@ class _Traced:
 
 
 @functools.lru_cache(_SHAPES)
-def _kept(shape: ModelShape, max_gradient_norm: float) -> _Traced:
+def _kept(shape: ModelShape, max_gradient_norm: float, optimizer: LocalOptimizer | None) -> _Traced:
     """What other trainers of a process trace no more: run after run of a sweep has the same shape."""
-    return _Traced(shape, max_gradient_norm)
+    return _Traced(shape, max_gradient_norm, optimizer)
 
 
 def _named(shape: ModelShape, weights: list[Tensor]) -> dict[str, Tensor]:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from client_model.config import NATIVE, TENSORFLOW, Kernel, WantedKernel
 from client_model.learning.language_model import ModelShape, Weights
+from client_model.learning.local_optimizers.base import LocalOptimizer
+from client_model.learning.local_optimizers.sgd import is_plain
 from client_model.learning.native.available import LARGEST, has_cell, has_sizes, is_built, is_fast
 from client_model.learning.padded_batches import Group
 from client_model.metrics.keystrokes import KeystrokeTable
@@ -49,7 +51,7 @@ class Trainer(Protocol):
         """Received weights as the other methods take them, once for all phones of a message."""
 
     def train(self, received: Received, batches: PackedBatches, learning_rate: float) -> LocalResult:
-        """Run SGD over the batches in order, starting from the received weights."""
+        """Take a step for each batch, in order, starting from the received weights."""
 
     def score(self, received: Received, batches: PackedBatches, table: KeystrokeTable) -> TokenScores:
         """Predict every token of the batches; nothing is trained."""
@@ -74,23 +76,28 @@ class NoKernelError(MachineError):
     """A machine has not the kernel that a run trains with; to ask it again is no use."""
 
 
-def chosen_kernel(wanted: WantedKernel, shape: ModelShape) -> Kernel:
+def chosen_kernel(wanted: WantedKernel, shape: ModelShape, optimizer: LocalOptimizer | None = None) -> Kernel:
     """The kernel that trains a model on this machine.
 
     Args:
-        wanted: `auto`: the native one where it is there, is fast, and has the cell in this size.
+        wanted: `auto`: the native one where it is there, is fast, and has the cell in this size, and the optimizer.
         shape: of the model, of fewer than 2^24 words.
+        optimizer: of the phones; plain SGD if not given.
 
     Raises:
-        ConfigError: the native one is asked for by name, and was not built, or does not have the cell in this size.
+        ConfigError: the native one is asked for by name, and was not built, or does not have the cell in this size, or
+            the optimizer.
     """
     if wanted == "auto":
-        fits = has_cell(shape.cell) and has_sizes(shape.cell_sizes)
+        fits = has_cell(shape.cell) and has_sizes(shape.cell_sizes) and is_plain(optimizer)
         return NATIVE if fits and is_fast() else TENSORFLOW
     if wanted == NATIVE and not has_cell(shape.cell):
         raise ConfigError(expected("--engine.kernel", f"tensorflow for the cell {shape.cell.name}", wanted))
     if wanted == NATIVE and not has_sizes(shape.cell_sizes):
         what = f"tensorflow for an embedding, or units, above {LARGEST:,}"
+        raise ConfigError(expected("--engine.kernel", what, wanted))
+    if wanted == NATIVE and not is_plain(optimizer):
+        what = "tensorflow for another local optimizer than sgd"
         raise ConfigError(expected("--engine.kernel", what, wanted))
     if wanted == NATIVE and not is_built():
         what = "tensorflow on a machine without the native kernel, which pip builds for each version, by a C compiler"
@@ -99,7 +106,11 @@ def chosen_kernel(wanted: WantedKernel, shape: ModelShape) -> Kernel:
 
 
 def make_trainer(
-    shape: ModelShape, max_gradient_norm: float = 0.0, kernel: Kernel = TENSORFLOW, group: Group | None = None
+    shape: ModelShape,
+    max_gradient_norm: float = 0.0,
+    kernel: Kernel = TENSORFLOW,
+    group: Group | None = None,
+    optimizer: LocalOptimizer | None = None,
 ) -> Trainer:
     """A trainer for a model; make one per process and keep it.
 
@@ -108,11 +119,15 @@ def make_trainer(
         max_gradient_norm: L2 norm that a step's longer gradient is scaled down to; 0 for no bound.
         kernel: that does the work, see `chosen_kernel`.
         group: what is trained at once, by a `GroupTrainer`; the kernel only scores then. None: one phone after another.
+        optimizer: of a phone; another than plain SGD is TensorFlow's alone, one phone after another. None: plain SGD.
 
     Raises:
+        ConfigError: another optimizer than plain SGD for phones that are trained at once, or for the native kernel.
         NoKernelError: it was not built on this machine.
     """
-    trainer = _of_one_phone(shape, max_gradient_norm, kernel)
+    if not is_plain(optimizer) and (group is not None or kernel == NATIVE):
+        raise ConfigError(expected("the local optimizer", "plain SGD in C and for phones at once", "another"))
+    trainer = _of_one_phone(shape, max_gradient_norm, kernel, optimizer)
     if group is None:
         return trainer
     from client_model.learning.batched_training import BatchedTrainer
@@ -129,7 +144,9 @@ def bits_of(kernel: Kernel) -> str:
     return number if kernel == NATIVE else f"{number} with TensorFlow {version('tensorflow')}"
 
 
-def _of_one_phone(shape: ModelShape, max_gradient_norm: float, kernel: Kernel) -> Trainer:
+def _of_one_phone(
+    shape: ModelShape, max_gradient_norm: float, kernel: Kernel, optimizer: LocalOptimizer | None
+) -> Trainer:
     if kernel == NATIVE:
         if not is_built():
             what = (
@@ -144,4 +161,4 @@ def _of_one_phone(shape: ModelShape, max_gradient_norm: float, kernel: Kernel) -
         return NativeTrainer(shape, max_gradient_norm)
     from client_model.learning.local_training import LocalTrainer
 
-    return LocalTrainer(shape, max_gradient_norm)
+    return LocalTrainer(shape, max_gradient_norm, optimizer)

@@ -11,6 +11,8 @@ from client_model.config import TENSORFLOW, DataConfig, Kernel, TrainingConfig
 from client_model.learning.cells.base import Cell
 from client_model.learning.cells.door import CELLS
 from client_model.learning.language_model import ModelShape
+from client_model.learning.local_optimizers.base import LocalOptimizer
+from client_model.learning.local_optimizers.door import LOCAL_OPTIMIZERS
 from client_model.learning.padded_batches import Group
 from client_model.metrics.metric import Metric
 from client_model.metrics.table import MetricTable, metric_table
@@ -45,7 +47,7 @@ class HostTask:
     group: Group | None = None
     """Phones that are trained at once, and where. None: one after another, on the processor."""
     handed_in: HandedIn = field(default_factory=dict)
-    """Parts that a host cannot find by name: `cell`, and `metrics` (a sequence of them)."""
+    """Parts that a host cannot find by name: `cell`, `local_optimizer`, and `metrics` (a sequence of them)."""
 
     @property
     def on_processor(self) -> "HostTask":
@@ -57,11 +59,21 @@ class HostTask:
         """What is counted on a held-out phone."""
         return metric_table(self.metric_names, cast(Sequence[Metric], self.handed_in.get("metrics", ())))
 
+    @cached_property
+    def local_optimizer(self) -> LocalOptimizer:
+        """What a phone's steps are.
+
+        Raises:
+            ConfigError: the settings are another's.
+        """
+        handed_in = self.handed_in.get("local_optimizer")
+        return self.training.make_optimizer() if handed_in is None else cast(LocalOptimizer, handed_in)
+
     def to_json(self) -> str:
         """Inverse of `from_json`.
 
         Raises:
-            ConfigError: a part that was handed in, or a setting of the cell, cannot be sent.
+            ConfigError: a part that was handed in, or a setting of the cell or the optimizer, cannot be sent.
         """
         return json.dumps(
             {
@@ -70,7 +82,7 @@ class HostTask:
                 "cell": self.shape.cell.name,
                 "cell_settings": _sendable(f"cell {self.shape.cell.name!r}", self.cell_settings),
                 "sizes": self.shape.sizes,
-                "training": asdict(self.training),
+                "training": self._training_to_json(),
                 "evaluation_sequences": self.evaluation_sequences,
                 "seed": self.seed,
                 "metric_names": self.metric_names,
@@ -82,6 +94,11 @@ class HostTask:
             },
             sort_keys=True,
         )
+
+    def _training_to_json(self) -> dict[str, Any]:
+        kind, settings = f"local optimizer {self.training.optimizer!r}", self.training.optimizer_settings
+        own = {} if "local_optimizer" in self.handed_in else _sendable(kind, settings)
+        return {**asdict(replace(self.training, optimizer_settings=KindSettings())), "optimizer_settings": own}
 
     @staticmethod
     def from_json(text: str) -> "HostTask":
@@ -97,7 +114,7 @@ class HostTask:
             population=PopulationSpec.from_json(d["population"]),
             vocabulary=d["vocabulary"],
             shape=ModelShape(cell, **d["sizes"]),
-            training=TrainingConfig(**d["training"]),
+            training=_training_from_json(d["training"], named="local_optimizer" not in handed_in),
             evaluation_sequences=d["evaluation_sequences"],
             seed=d["seed"],
             metric_names=tuple(d["metric_names"]),
@@ -136,6 +153,13 @@ def _cell_named(name: str, given: dict[str, Any]) -> tuple[Cell, KindSettings]:
     kind = CELLS.kind(name)
     settings = typed(kind.settings(**given))
     return CELLS.made(kind, settings), settings
+
+
+def _training_from_json(d: dict[str, Any], *, named: bool) -> TrainingConfig:
+    settings = KindSettings()
+    if named:
+        settings = typed(LOCAL_OPTIMIZERS.kind(d["optimizer"]).settings(**d["optimizer_settings"]))
+    return TrainingConfig(**{**d, "optimizer_settings": settings})
 
 
 _OF_THE_TEXT = ("user_column", "text_column", "time_column", "on_bad_line", "redact", "phone_regions", "purpose")

@@ -33,7 +33,9 @@ class PhoneHost:
         self._lookup = vocabulary.lookup_table(self._population.lexicon)
         self._spelled = spelled_lookup(vocabulary, self._population)
         self.keystrokes = keystroke_table(vocabulary.tokens)
-        self.trainer = make_trainer(task.shape, task.training.max_gradient_norm, task.kernel, task.group)
+        self.trainer = make_trainer(
+            task.shape, task.training.max_gradient_norm, task.kernel, task.group, task.local_optimizer
+        )
         self.trainer.warm_up()
         self._coming: list[int] = []
         self._ahead: dict[tuple[int, int, float], PackedBatches] = {}

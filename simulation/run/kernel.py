@@ -81,7 +81,7 @@ def with_kernel(config: RunConfig, parts: Parts, begun: Path | None) -> RunConfi
 
     Raises:
         ConfigError: there is no such kernel on this machine, also where it is the run's own, or it has not the cell, or
-            not in this size.
+            not in this size, or not the local optimizer.
     """
     wanted: WantedKernel = config.engine.kernel
     if wanted == "auto" and begun is not None and RunDirectory(begun).config.exists():
@@ -92,7 +92,8 @@ def with_kernel(config: RunConfig, parts: Parts, begun: Path | None) -> RunConfi
         found = "none" if _is_over(RunDirectory(begun), config.rounds) else f"none; {without} goes on without it"
         raise ConfigError(expected(RunDirectory(begun).config, what, found))
     shape = model_shape(config.model, cell=parts.cell)
-    return replace(config, engine=replace(config.engine, kernel=chosen_kernel(wanted, shape)))
+    optimizer = parts.local_optimizer or config.training.make_optimizer()
+    return replace(config, engine=replace(config.engine, kernel=chosen_kernel(wanted, shape, optimizer)))
 
 
 def for_reading(config: RunConfig) -> RunConfig:

@@ -168,7 +168,7 @@ def _keep_to_account(run: Run) -> None:
 
 def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directory: RunDirectory | None = None) -> Run:
     config = prepared.config
-    check_model(config, prepared.shape)
+    check_model(config, prepared.parts, prepared.shape)
     at_start = _at_start(prepared)
     reserved = prepared.reserved
     if directory is None:

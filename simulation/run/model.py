@@ -9,6 +9,9 @@ from client_model.config import DataConfig
 from client_model.learning.cells.check import check_cell
 from client_model.learning.cells.door import CELLS
 from client_model.learning.language_model import ModelShape, model_shape
+from client_model.learning.local_optimizers.check import check_local_optimizer
+from client_model.learning.local_optimizers.door import LOCAL_OPTIMIZERS
+from client_model.learning.local_optimizers.sgd import is_plain
 from client_model.learning.trainers import chosen_kernel
 from client_model.metrics.door import METRICS
 from client_model.metrics.keystrokes import SUGGESTIONS
@@ -38,12 +41,14 @@ def shape_of_run(config: RunConfig, parts: Parts, vocabulary_size: int) -> Model
     return shape
 
 
-def check_model(config: RunConfig, shape: ModelShape) -> None:
-    """Try a cell that is not ours; needs TensorFlow.
+def check_model(config: RunConfig, parts: Parts, shape: ModelShape) -> None:
+    """Try a cell and a local optimizer that are not ours; needs TensorFlow.
 
     Raises:
-        ConfigError: it does not do what a cell has to, or cannot be exported though the run will be.
+        ConfigError: one does not do what it has to, or the cell cannot be exported though the run will be.
     """
+    if parts.local_optimizer is not None or config.training.optimizer not in LOCAL_OPTIMIZERS.built_in:
+        check_local_optimizer(parts.local_optimizer or config.training.make_optimizer())
     if config.model.cell in CELLS.built_in:
         return
     check_cell(shape.cell, shape.cell_sizes)
@@ -67,6 +72,9 @@ def host_task(
     registered_here = [METRICS.kind(name) for name in config.evaluation.metrics if name not in found]
     if registered_here or parts.metrics:
         handed_in["metrics"] = (*(METRICS.made(kind, kind.settings()) for kind in registered_here), *parts.metrics)
+    optimizer = parts.local_optimizer or config.training.make_optimizer()
+    if parts.local_optimizer is not None or not LOCAL_OPTIMIZERS.every_process_finds(config.training.optimizer):
+        handed_in["local_optimizer"] = optimizer
     task = HostTask(
         population=population,
         vocabulary=vocabulary.to_text(),
@@ -76,9 +84,9 @@ def host_task(
         seed=config.seed,
         metric_names=tuple(found),
         cell_settings=chosen(config.model, "cell")[1] if by_name else KindSettings(),
-        kernel=chosen_kernel(config.engine.kernel, shape),
+        kernel=chosen_kernel(config.engine.kernel, shape, optimizer),
         text=text_elsewhere(config, parts),
-        group=group_of(config.engine, shape, config.training, config.cohort.goal),
+        group=group_of(config.engine, shape, config.training, config.cohort.goal) if is_plain(optimizer) else None,
         handed_in=handed_in,
     )
     task.to_json()

@@ -8,17 +8,20 @@ from annotated_types import Ge, Gt, Le
 from typefleet.errors import ConfigError, expected
 
 _IGNORED = {
-    *("rounds", "evaluation", "privacy", "server_optimizer", "engine", "tracking"),
+    *("rounds", "evaluation", "privacy", "server_optimizer", "engine", "tracking", "training"),
     *(
         ("data", name)
         for name in ("held_out_share", "vocabulary_path", "vocabulary_phones", "min_phones_a_word", "keep_days")
     ),
     *(("model", name) for name in ("init", "init_epochs", "init_is_public", "init_learning_rate")),
-    *(("training", name) for name in ("learning_rate", "max_gradient_norm", "batch_size")),
     *(("consent", f"{purpose}_share") for purpose in ("evaluate", "personalise", "telemetry")),
     ("consent", "withdraws"),
 }
-_LOOKED_AT = {("privacy", "noise_place")}  # of a part that is ignored: it decides how much a phone sends
+# Of parts that are ignored otherwise: how much a phone sends, and how long it trains.
+_LOOKED_AT = {
+    ("privacy", "noise_place"),
+    *(("training", name) for name in ("epochs", "max_sequences", "max_tokens")),
+}
 
 
 def ignores(path: tuple[str, ...]) -> bool:

@@ -1,0 +1,1 @@
+"""How a phone's weights move from step to step while it trains."""
