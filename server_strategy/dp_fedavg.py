@@ -51,11 +51,10 @@ from numpy.typing import NDArray
 from server_strategy.aggregators import Aggregator, Asked, EachPhoneTold, Line
 from server_strategy.cohorts import CohortSource, RoundPlan, check_plan
 from server_strategy.config import CohortConfig
-from server_strategy.fit_together import check_goal, check_noise, plan_of
+from server_strategy.fit_together import check_goal, check_noise, optimizer_of, plan_of
 from server_strategy.model_versions import ModelVersions, shaped_like
 from server_strategy.node_messages import connected_nodes, dealt_out, num_weights_of, with_one_left
 from server_strategy.optimizers.base import ServerOptimizer
-from server_strategy.optimizers.check import check_optimizer
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.pooled_evaluation import HeldOutEvaluation, Metrics, PhoneCounts
 from server_strategy.privacy.config import PrivacyConfig
@@ -132,9 +131,8 @@ class DPFedAvg(Strategy):
         check_goal(cohort, num_phones, cohorts.most_reports)
         self.cohorts, self.cohort = cohorts, cohort
         self.optimizer = typed(optimizer or ServerOptimizerConfig(), ("server_optimizer",))
-        self.server_optimizer = self.optimizer.make() if server_optimizer is None else server_optimizer
         require_object("noise", noise, ("generator", "source"))
-        check_optimizer(self.server_optimizer)
+        self.server_optimizer = optimizer_of(self.optimizer, server_optimizer)
         momentum = self.server_optimizer.linear_momentum
         plan = plan_of(cohort, privacy, rounds, plan, mechanism=mechanism, num_phones=num_phones, momentum=momentum)
         self._releases = Releases(

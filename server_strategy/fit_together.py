@@ -1,7 +1,10 @@
-"""Whether what a strategy is given fits together: the goal and the fleet, the plan and the aggregator."""
+"""Whether what a strategy is given fits together: goal and fleet, plan and aggregator, optimizer and settings."""
 
 from server_strategy.aggregators import Aggregator
 from server_strategy.config import CohortConfig
+from server_strategy.optimizers.base import ServerOptimizer
+from server_strategy.optimizers.check import check_optimizer
+from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.plan import PrivacyPlan
@@ -36,6 +39,17 @@ def plan_of(
     return make_privacy_plan(
         cohort, privacy, rounds=rounds, num_phones=num_phones, momentum=momentum, mechanism=mechanism
     )
+
+
+def optimizer_of(settings: ServerOptimizerConfig, handed_in: ServerOptimizer | None) -> ServerOptimizer:
+    """The server optimizer that is handed in, or the one that the settings name; tried on a few numbers.
+
+    Raises:
+        UnknownKindError, ConfigError: nothing has that name, or it is none that a run can use, see `check_optimizer`.
+    """
+    optimizer = settings.make() if handed_in is None else handed_in
+    check_optimizer(optimizer)
+    return optimizer
 
 
 def check_goal(cohort: CohortConfig, num_phones: int, most_reports: int) -> None:

@@ -23,7 +23,7 @@ from client_model.text.population import (
 )
 from client_model.text.tokenised_file import TokenisedFile
 from client_model.text.vocabulary import Vocabulary, read_vocabulary
-from server_strategy.optimizers.check import check_optimizer
+from server_strategy.fit_together import optimizer_of
 from server_strategy.privacy.config import PHONES
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.planning import make_privacy_plan
@@ -330,8 +330,7 @@ def _most_weights(config: RunConfig, parts: Parts, vocabulary: Vocabulary | None
 def _privacy_plan(
     config: RunConfig, parts: Parts, num_phones: int, most_weights: int | None, *, counts_words: bool, plays: bool
 ) -> PrivacyPlan:
-    optimizer = parts.server_optimizer or config.server_optimizer.make()
-    check_optimizer(optimizer)
+    optimizer = optimizer_of(config.server_optimizer, parts.server_optimizer)
     return make_privacy_plan(
         config.cohort,
         config.privacy,

@@ -158,14 +158,13 @@ def test_by_entry_point_help_lists_its_settings(monkeypatch, capsys):
 
 class Absent(FullHours):
     def day_starts(self, day):
-        return {}["what somebody wrote"]
+        return super().day_starts(day) if day < self.absent_from else {}["what somebody wrote"]
 
 
-def test_a_source_that_raises_is_named_with_the_place_and_without_what_it_said():
+@pytest.mark.parametrize(("absent_from", "asked"), [(0, "of day 0"), (5, "around day 4")])
+def test_a_source_that_raises_is_named_with_the_place_and_without_what_it_said(absent_from, asked):
     source = Absent(FullHoursSettings(5), WorldFacts(9, 0))
-    fleet = Fleet(FleetConfig(), 9, 0, np.arange(9), availability=source)
-    message = (
-        r"^availability Absent: expected the sessions around day 0, found KeyError at test_availability_door\.py:\d+$"
-    )
-    with pytest.raises(ConfigError, match=message):
-        fleet.check_ins(0.0)
+    source.absent_from = absent_from
+    message = rf"^availability Absent: expected the sessions {asked}, found KeyError at test_availability_door\.py:\d+$"
+    with pytest.raises(ConfigError, match=message):  # of the first day before anything else
+        Fleet(FleetConfig(), 9, 0, np.arange(9), availability=source).check_ins(4 * DAY_S)
