@@ -38,9 +38,7 @@ def _is_exported(directory: RunDirectory) -> bool:
     return set(entries.values()) == {weights} and all((directory.model / name).exists() for name in entries)
 
 
-def print_what_there_is(
-    stream: TextIO, directory: RunDirectory, rounds: int, stopped_early: str | None = None
-) -> None:
+def print_what_there_is(stream: TextIO, directory: RunDirectory, rounds: int, stopped_early: str | None = None) -> None:
     """Say that the run is finished, and which commands make what of it.
 
     Args:
