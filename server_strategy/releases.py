@@ -163,8 +163,8 @@ class Releases:
         budget, enough = self.plan.epsilon_budget, self._cohort.minimum_reports
         if budget is None or len(reporters) < enough or not self.ledger.is_at_its_end:  # else it may be free
             return True
-        beside = self._beside(None)
-        least = least_epsilon_after(self.plan, self.participation, self.made + 1, reporters, enough, beside)
+        beside, log = self._beside(None), self.participation
+        least = least_epsilon_after(self.plan, log, self.made + 1, reporters, at_least=enough, beside=beside)
         if least is None or least <= budget:
             return True
         return not self._exceeds_budget(self._spent_after(reporters, beside))  # in the words of the release

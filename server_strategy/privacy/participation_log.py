@@ -142,6 +142,7 @@ def least_epsilon_after(
     log: ParticipationLog,
     release: int,
     phones: NDArray[np.int64],
+    *,
     at_least: int,
     beside: Beside = NOTHING_BESIDE,
 ) -> float | None:

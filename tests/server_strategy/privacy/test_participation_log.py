@@ -56,7 +56,7 @@ def test_no_set_of_enough_phones_costs_less(name, seed, releases, made_again):
         beside = Beside(2, rng.integers(0, 3, PHONES).astype(np.int32), 0.0 if independent else 0.25)
     before = log.copy()
     for at_least in range(1, 6):
-        least = least_epsilon_after(plan, log, releases + 1, phones, at_least, beside)
+        least = least_epsilon_after(plan, log, releases + 1, phones, at_least=at_least, beside=beside)
         every = [privacy_after(plan, log, releases + 1, some, beside).epsilon for some in sets_of(phones, at_least)]
         assert least <= min(every)
         if independent and made_again:  # counts alone cost, so that some set costs no more
@@ -70,16 +70,16 @@ def test_the_least_is_of_those_who_came_seldom_and_of_those_who_rested():
     log, plan = ParticipationLog(4), PLANS["gaussian"]
     for release, phones in enumerate(([0, 1, 2], [0, 1], [0]), 1):
         log.record(release, np.array(phones))
-    least = [least_epsilon_after(plan, log, 4, np.arange(4), n) for n in (1, 2, 3, 4)]
+    least = [least_epsilon_after(plan, log, 4, np.arange(4), at_least=n) for n in (1, 2, 3, 4)]
     assert least == [pytest.approx(plan.epsilon_of(gaussian_rho(1.0, most)), rel=1e-8) for most in (3, 3, 3, 4)]
     apart, plan = ParticipationLog(3), PLANS["blt"]
     for release, phone in ((1, 0), (3, 1), (5, 2)):
         apart.record(release, np.array([phone]))
-    least = [least_epsilon_after(plan, apart, 6, np.arange(3), n) for n in (1, 2, 3)]
+    least = [least_epsilon_after(plan, apart, 6, np.arange(3), at_least=n) for n in (1, 2, 3)]
     assert least == [pytest.approx(plan.epsilon_of(plan.rho_of(6, gap, 2)), rel=1e-8) for gap in (5, 3, 1)]
     assert least[0] < least[1] < least[2]
 
 
 def test_without_privacy_there_is_no_least():
     plan = make_privacy_plan(CohortConfig(goal=5), PrivacyConfig("none"), rounds=2, num_phones=PHONES)
-    assert least_epsilon_after(plan, ParticipationLog(PHONES), 1, np.arange(5), 5) is None
+    assert least_epsilon_after(plan, ParticipationLog(PHONES), 1, np.arange(5), at_least=5) is None
