@@ -62,7 +62,7 @@ NO_CLAIM = {
 }
 SETTINGS = {  # as they were given, in whatever digits
     *("delta", "target_epsilon", "total_epsilon", "plan.epsilon_budget", "experiment.delta", "cost.delta"),
-    *("limit", "account.limit", "middle", "min(reached)[0]", "epsilon", "one.epsilon", "min(epsilons)"),
+    *("limit", "account.limit", "middle", "min(reached)[0]", "epsilon", "one.epsilon"),
 }
 _NAMED = re.compile(r"epsilon|rho|delta|\bmu\b")
 _SAID = re.compile(r"\b(epsilon|rho|delta|mu) (at most |of |up to )?$")
