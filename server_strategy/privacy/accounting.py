@@ -86,6 +86,8 @@ def epsilon_of_gaussian(rho: float, delta: float) -> float:
     """Epsilon of a Gaussian mechanism of this rho, exactly: Balle and Wang, arXiv:1805.06530, Theorem 8.
 
     With mu = sqrt(2 rho): delta = Phi(mu / 2 - eps / mu) - exp(eps) Phi(-mu / 2 - eps / mu).
+    The root is found to 1e-10 or its last digits, on either side. What is shown of it is rounded up; what runs are held
+    to is `epsilon_by_rdp`.
     """
     if rho == 0:
         return 0.0
