@@ -37,12 +37,16 @@ def made_by_earlier_version(folder, flags, values, on_round=None):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Two finished runs whose clip norm is beyond today's; they differ in the seed."""
+    from server_strategy.privacy import protected_sum  # so that it has its range from before the patch
+
     folder = tmp_path_factory.mktemp("earlier")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(update_sum, "LARGEST_CLIP_NORM", CLIP_NORM)
         first = made_by_earlier_version(folder / "first", TINY, {"privacy.clip_norm": CLIP_NORM})
         values = {"privacy.clip_norm": CLIP_NORM, "seed": 1}
-        return first, made_by_earlier_version(folder / "second", WEIGHTS_ONLY, values)
+        second = made_by_earlier_version(folder / "second", WEIGHTS_ONLY, values)
+    assert update_sum.LARGEST_CLIP_NORM == protected_sum.LARGEST_CLIP_NORM < CLIP_NORM
+    return first, second
 
 
 @pytest.mark.slow
