@@ -44,6 +44,7 @@ _ASK_CLUSTER_S = 5.0  # between looks at whether it is alive; our own Ray's proc
 _GRACE_S = 10.0  # for Flower to end by itself
 _GRACE_OF_FAILED_S = 2.0  # for the same, when Ray has died: it may notice
 _STOP_S = 10.0  # for Ray to be stopped, which takes less than a second
+_NEW_WORKERS_S = 5.0  # for Flower to end once those are gone that it waited for, and others are there
 _FORCED_S = 1.0  # for Flower to end once it has no Ray any more
 
 
@@ -147,18 +148,25 @@ class Engine:
             if self._forks is not None:
                 self._forks.end()
             return
-        from simulation.engine.ray_start import START_TIMEOUT_S, stop_ray
+        from simulation.engine.ray_start import START_TIMEOUT_S, end_workers
 
         # A Ray that is half up cannot be stopped.
         self._is_ray_up.wait(max(self._began + START_TIMEOUT_S - time.monotonic(), 0.0))
         if not self._ended.wait(grace_s):
-            # Flower waits for workers that never answer; and Ray, as it is stopped, for a raylet or GCS that hangs.
-            keep = {"keep_logs": self._watch.error is not None}
-            stopping = threading.Thread(target=stop_ray, kwargs=keep, name="stops Ray", daemon=True)
-            stopping.start()
-            stopping.join(_STOP_S)
-            if stopping.is_alive() or not self._ended.wait(_FORCED_S):
-                never_ends_by_itself()
+            end_workers()  # Flower waits for one that will never answer; a Ray that is stopped under it may crash
+            if not self._ended.wait(_NEW_WORKERS_S):
+                self._stop_ray()
+
+    def _stop_ray(self) -> None:
+        """By force, but not longer than `_STOP_S`: as it is stopped, Ray waits for a raylet or a GCS that hangs."""
+        from simulation.engine.ray_start import stop_ray
+
+        keep = {"keep_logs": self._watch.error is not None}
+        stopping = threading.Thread(target=stop_ray, kwargs=keep, name="stops Ray", daemon=True)
+        stopping.start()
+        stopping.join(_STOP_S)
+        if stopping.is_alive() or not self._ended.wait(_FORCED_S):
+            never_ends_by_itself()
 
     def _live(self) -> None:
         """The life of the engine, in a thread of its own: Ray's processes die with it."""

@@ -33,10 +33,8 @@ START_TIMEOUT_S = 60.0  # of Ray, and of its first worker process; each takes a 
 COMPLAINT_S = 20.0  # after which a worker process that did not start is looked for
 _MACHINE_LOSS_TIMEOUT_S = 30.0  # Ray takes up to so long to notice that a machine is gone
 _POLL_S = 0.2
-_FLAGS, _PF_EXITING = (
-    6,
-    0x4,
-)  # the ninth field of /proc/PID/stat, of which two come before; proc(5), include/linux/sched.h
+# The ninth field of /proc/PID/stat, of which two come before; proc(5), include/linux/sched.h.
+_FLAGS, _PF_EXITING = 6, 0x4
 # The raylet insists on an agent, and ends without it. It gives it a pipe, which ends when the raylet does, however that
 # comes; the shell takes the arguments that are added.
 _IDLE_AGENT = "sh -c 'exec cat > /dev/null'"
@@ -311,6 +309,12 @@ def wait_for_machine_loss(before: int) -> None:
     give_up = time.monotonic() + _MACHINE_LOSS_TIMEOUT_S
     while machines_alive() >= before and time.monotonic() < give_up:
         time.sleep(_POLL_S)
+
+
+def end_workers() -> None:
+    """End the workers that were forked: who waits for one that hangs hears of it, and Ray can be stopped then."""
+    if _forks is not None:
+        kill(below(_forks.pid))  # and not the server: Ray starts others at once, and Flower bids those farewell
 
 
 def stop_ray(keep_logs: bool = False) -> None:

@@ -153,7 +153,8 @@ def test_a_ray_that_cannot_be_stopped_is_left_to_the_end_of_the_process(engine_a
     """As it stops, Ray waits for its raylet and its GCS without a limit, and they may hang."""
     goes_on, left = threading.Event(), []
     monkeypatch.setattr(ray_start, "stop_ray", lambda keep_logs: goes_on.wait())
-    monkeypatch.setattr("simulation.engine.engine._STOP_S", 0.05)
+    for name in ("_STOP_S", "_NEW_WORKERS_S"):
+        monkeypatch.setattr(f"simulation.engine.engine.{name}", 0.05)
     monkeypatch.setattr("simulation.engine.engine.never_ends_by_itself", lambda: left.append("told"))
     engine = Engine(EngineConfig(workers=1))
     engine._began = 1.0
