@@ -1,5 +1,7 @@
 """Whether somebody's server optimizer is what `base.ServerOptimizer` asks for, found out before anything is trained."""
 
+import copy
+
 import numpy as np
 
 from server_strategy.optimizers.base import OptimizerState, ServerOptimizer, Vector, checked_step
@@ -11,7 +13,7 @@ _RATE = 0.5
 
 
 def check_optimizer(optimizer: ServerOptimizer) -> None:
-    """Try an optimizer on a few numbers: two steps, and both again.
+    """Try a copy of an optimizer on a few numbers: two steps, and both again.
 
     A release that is made again after a kill has to come to the same weights, or it is paid for twice; so a step may
     depend on nothing but what it is given, and keep nothing but the state that it returns.
@@ -22,6 +24,7 @@ def check_optimizer(optimizer: ServerOptimizer) -> None:
     """
     require_object("server_optimizer", optimizer, OPTIMIZERS.needs)
     where = f"server optimizer {type(optimizer).__name__}"
+    optimizer = _copy_of(optimizer)
     updates = np.linspace(-1, 1, 14, dtype=np.float32).reshape(2, 7)
     state: OptimizerState | None = None
     for update in updates:
@@ -32,6 +35,14 @@ def check_optimizer(optimizer: ServerOptimizer) -> None:
             what = "the same step from the same state, as a run that goes on after a kill needs it"
             raise ConfigError(expected(where, what, "another (what it remembers belongs in the state)"))
         state = following
+
+
+def _copy_of(optimizer: ServerOptimizer) -> ServerOptimizer:
+    """A copy, so that what an optimizer notes of its steps for somebody is of the run alone; itself if it has none."""
+    try:
+        return copy.deepcopy(optimizer)
+    except TypeError:  # it holds something of the system, such as a lock
+        return optimizer
 
 
 def _step(

@@ -1,5 +1,7 @@
 """A server optimizer is tried before a run: what a release that is made again could not repeat is refused."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -81,6 +83,26 @@ def test_ours_pass(name):
 
 def test_one_that_keeps_to_its_state_passes():
     check_optimizer(Heavy())
+
+
+class Watched(Heavy):
+    """Notes what it was given, for whoever holds it."""
+
+    def __init__(self):
+        self.seen, self.lock = [], None
+
+    def step(self, learning_rate, mean_update, state):
+        self.seen.append(mean_update)
+        return super().step(learning_rate, mean_update, state)
+
+
+def test_what_one_notes_for_somebody_is_not_of_the_trial():
+    watched = Watched()
+    check_optimizer(watched)
+    assert watched.seen == []
+    watched.lock = threading.Lock()  # which cannot be copied
+    check_optimizer(watched)
+    assert len(watched.seen) == 4
 
 
 REFUSED = [

@@ -13,6 +13,7 @@ from simulation.world.consent.times import Consents, ConsentTimes
 from simulation.world.fleet import Fleet
 from simulation.world.opting_out import GROUPING, by_consent, consent_record, consent_summary
 from simulation.world.participation import Grouping
+from simulation.world.sessions import Sessions
 
 PHONES, HELD_OUT = 12, np.arange(8, 12)
 METRICS = metric_table()
@@ -27,7 +28,7 @@ class Nowhere(Availability):
     eligible_share = np.zeros(PHONES)
 
     def day_starts(self, day):
-        raise NotImplementedError
+        return Sessions(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
 
 
 def fleet_of(consents):
