@@ -24,6 +24,7 @@ from server_strategy.privacy.vocabulary_cost import (
 )
 from typefleet.doors import chosen
 from typefleet.errors import ConfigError, expected
+from typefleet.own_parts import calling
 from typefleet.setting_types import typed
 
 
@@ -160,7 +161,8 @@ def _recorded_sensitivity(plan: PrivacyPlan, mechanism: Mechanism) -> float:
         ConfigError: they give another one: the ledger would claim what the run does not keep.
     """
     schedule = (plan.rounds, plan.min_separation_rounds, plan.max_participations)
-    sensitivity = sensitivity_of(mechanism, *schedule)
+    with calling(f"mechanism {mechanism.name!r}", "a squared sensitivity"):
+        sensitivity = sensitivity_of(mechanism, *schedule)
     twin = on_record(plan.mechanism_name, plan.parameters, at_hand=mechanism)
     recorded = 0.0 if twin is None else sensitivity_of(twin, *schedule)
     if not math.isclose(recorded, sensitivity, rel_tol=1e-12):

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from typefleet.doors import Kind
 from typefleet.errors import ConfigError, InputError, expected
-from typefleet.own_parts import calling
 
 Vector = NDArray[np.float64]
 Draw = Callable[[int], Vector]  # standard normal draws of this release; another number, other draws
@@ -138,17 +137,15 @@ def sensitivity_of(mechanism: Mechanism, releases: int, min_separation: int, max
 
     Raises:
         InputError: it is not known exactly.
-        ConfigError: the mechanism raises something else, or gives no number > 0.
+        ConfigError: the mechanism gives no number > 0.
     """
-    where = f"mechanism {mechanism.name!r}"
-    with calling(where, "a squared sensitivity"):
-        try:
-            found = mechanism.sensitivity_squared(releases, min_separation, max_participations)
-        except InputError:
-            raise
-        except ValueError as error:
-            raise InputError(f"mechanism {mechanism.name!r}: {error}") from error
-    return as_sensitivity(where, found)
+    try:
+        found = mechanism.sensitivity_squared(releases, min_separation, max_participations)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"mechanism {mechanism.name!r}: {error}") from error
+    return as_sensitivity(f"mechanism {mechanism.name!r}", found)
 
 
 def as_sensitivity(where: str, found: Any) -> float:

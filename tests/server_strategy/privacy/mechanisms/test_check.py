@@ -219,6 +219,22 @@ def test_a_longer_run_is_held_to_its_own_separation():
         check_mechanism(claiming(wrong_from_ten), HORIZON)
 
 
+def test_what_raises_beyond_what_is_tried_is_said_in_one_line():
+    def from_a_hundred(true, releases, *_):
+        return true if releases < 100 else [][1]
+
+    with pytest.raises(
+        ConfigError, match=r"^mechanism 'geometric': .*a squared sensitivity, found IndexError at test_"
+    ):
+        make_privacy_plan(
+            CohortConfig(goal=8),
+            PrivacyConfig(noise_multiplier=1.0),
+            rounds=120,
+            num_phones=40,
+            mechanism=claiming(from_a_hundred),
+        )
+
+
 def test_a_run_and_a_plan_refuse_it_by_object_and_by_name():
     liar = claiming(lambda true, *_: true / 100)
     message = "mechanism 'geometric': expected a squared sensitivity of 1 or more"
