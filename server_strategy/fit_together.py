@@ -1,6 +1,7 @@
 """Whether what a strategy is given fits together: goal and fleet, plan and aggregator, optimizer and settings."""
 
-from server_strategy.aggregators import Aggregator
+from typing import TYPE_CHECKING
+
 from server_strategy.config import CohortConfig
 from server_strategy.optimizers.base import ServerOptimizer
 from server_strategy.optimizers.check import check_optimizer
@@ -11,6 +12,9 @@ from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.planning import make_privacy_plan
 from server_strategy.update_sum import MAX_PHONES
 from typefleet.errors import ConfigError, expected
+
+if TYPE_CHECKING:
+    from server_strategy.aggregators import Aggregator  # with Flower, which takes a second
 
 
 def plan_of(
@@ -63,7 +67,7 @@ def check_goal(cohort: CohortConfig, num_phones: int, most_reports: int) -> None
         raise ConfigError(expected("--cohort.goal", goal, f"{cohort.goal} and {most_reports} reports"))
 
 
-def check_noise(plan: PrivacyPlan, aggregator: Aggregator) -> None:
+def check_noise(plan: PrivacyPlan, aggregator: "Aggregator") -> None:
     """Refuse phones that add other noise than the plan counts on, or none, and noise on what is no sum.
 
     Raises:

@@ -31,6 +31,7 @@ from simulation.studies.dry_run_settings import (
 )
 from simulation.tables import console_for
 from typefleet.errors import ConfigError, expected
+from typefleet.setting_types import unusable_text
 from typefleet.untrusted.limits import STUDY_SETTINGS
 
 _OFTEN = (
@@ -63,7 +64,8 @@ def parse(argv: Sequence[str]) -> Flags:
     Raises:
         ConfigError: anything unknown, malformed or out of bounds; a run's folder where its config.toml is meant.
     """
-    if argv and (not argv[0].startswith("-") or argv[0].split("=")[0] == "--resume"):
+    is_no_flag = bool(argv) and (not argv[0].startswith("-") or argv[0].split("=")[0] == "--resume")
+    if is_no_flag and unusable_text(argv[0]) is None:  # what is none is refused with the others
         found = "--resume" if argv[0].startswith("-") else "a word without a flag"
         raise ConfigError(
             expected("the command line", "flags; --config RUN_DIR/config.toml plays a run's fleet", found)

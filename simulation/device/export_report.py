@@ -47,7 +47,7 @@ def print_export_table(stream: TextIO, export: Export, run: Path) -> None:
 def _whose_recall(export: Export, run: Path) -> str:
     """Why the recall of the trained weights is not the one that the run ended with."""
     reached = RunDirectory(run).read_summary().held_out.get(TOP1_RECALL.name)
-    most = read_config(run / "config.toml").evaluation.max_sequences
+    most = read_config(run / "config.toml", begun=True).evaluation.max_sequences
     ended = "" if reached is None else f", {TOP1_RECALL.text(reached)},"
     return (
         f"Recall and keystrokes here are of {export.messages:,} messages of people held out, the last ones of each, to "

@@ -16,6 +16,7 @@ from simulation.flags import parse_simulate, read_config, to_toml
 from simulation.parts import Parts
 from simulation.run.preparation import prepare
 from tests.simulation.conftest import WEIGHTS_ONLY
+from tests.simulation.engine_in_process import EngineInProcess
 from typefleet.doors import Kind, KindSettings
 from typefleet.errors import ConfigError, TypefleetError
 
@@ -86,8 +87,9 @@ def test_workers_are_sent_what_they_cannot_find_by_name(registered):
 
 
 def test_a_run_by_object_is_the_run_by_name_and_goes_on_with_it_alone(registered, tmp_path):
-    by_name = simulate(config_of(*FLAGS, folder=tmp_path / "name"), progress=None)
-    other = simulate(config_of("--engine.kernel", "tensorflow", folder=tmp_path / "sgd"), progress=None)
+    by_name = simulate(config_of(*FLAGS, folder=tmp_path / "name"), progress=None, engine=EngineInProcess())
+    plain = config_of("--engine.kernel", "tensorflow", folder=tmp_path / "sgd")
+    other = simulate(plain, progress=None, engine=EngineInProcess())
     assert weights_of(by_name) != weights_of(other)
     assert read_config(tmp_path / "name" / "config.toml").engine.kernel == "tensorflow"
 
@@ -95,18 +97,24 @@ def test_a_run_by_object_is_the_run_by_name_and_goes_on_with_it_alone(registered
         config_of(folder=tmp_path / "object"),
         local_optimizer=Halved(0.25),
         progress=None,
+        engine=EngineInProcess(),
         on_round=lambda record: record.round == 2,
     )
     assert not stopped.finished
     for parts, found in (({}, "none"), ({"local_optimizer": Halved(0.5)}, "0.5")):
         with pytest.raises(ConfigError, match=f"the parts that it began with handed in, .*found .*{found}"):
-            resume(stopped.path, progress=None, **parts)
-    assert weights_of(resume(stopped.path, local_optimizer=Halved(0.25), progress=None)) == weights_of(by_name)
+            resume(stopped.path, progress=None, engine=EngineInProcess(), **parts)
+    resumed = resume(stopped.path, local_optimizer=Halved(0.25), progress=None, engine=EngineInProcess())
+    assert weights_of(resumed) == weights_of(by_name)
 
 
 def test_no_hold_at_all_comes_near_to_plain_sgd(tmp_path):
     runs = [
-        simulate(config_of("--engine.kernel", "tensorflow", *more, folder=tmp_path / name), progress=None)
+        simulate(
+            config_of("--engine.kernel", "tensorflow", *more, folder=tmp_path / name),
+            progress=None,
+            engine=EngineInProcess(),
+        )
         for name, more in (
             ("sgd", ()),
             ("proximal", ("--training.optimizer", "proximal", "--training.proximal-weight", "0")),

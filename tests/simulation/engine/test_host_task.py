@@ -9,6 +9,7 @@ from client_model.config import DataConfig, ModelConfig, TrainingConfig
 from client_model.learning.cells.door import CELLS
 from client_model.learning.cells.lstm import Lstm
 from client_model.learning.language_model import ModelShape, model_shape
+from client_model.learning.local_optimizers.momentum import Momentum
 from client_model.learning.padded_batches import Group
 from client_model.text.kept_text import Limits
 from client_model.text.population import PeopleSplit, PopulationSpec
@@ -24,7 +25,7 @@ def test_a_task_travels_as_text_and_its_cell_by_name():
         population=PopulationSpec(3, 40, "somewhere", 30, PeopleSplit(3, 0.1, True), Limits(4, days=2.5)),
         vocabulary=WORDS.to_text(),
         shape=model_shape(ModelConfig(cell="lstm", units=12), len(WORDS)),
-        training=TrainingConfig(max_sequences=5),
+        training=TrainingConfig(max_sequences=5, optimizer="momentum", optimizer_settings=Momentum(0.5)),
         evaluation_sequences=4,
         seed=7,
         text=DataConfig(path=Path("m.jsonl"), redact="mask", phone_regions=("FR", "SG"), purpose="spelling"),

@@ -321,8 +321,8 @@ def test_no_host_trains_with_another_kernel_than_its_message_says(tmp_path, monk
         simulate(tmp_path / "run", *FLAGS, "--engine.kernel", "native", "--seed", 77)
 
 
-def _refusing(shape, max_gradient_norm, kernel, group):
+def _refusing(shape, max_gradient_norm, kernel, group, optimizer):
     assert kernel == "native"
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(trainers, "is_built", lambda: False)
-        return trainers.make_trainer(shape, max_gradient_norm, kernel)
+        return trainers.make_trainer(shape, max_gradient_norm, kernel, group, optimizer)
