@@ -29,7 +29,7 @@ def fit(word: str, typed: str) -> int:
 
 
 def _begins_within(word: str, letters: str, slips: int) -> bool:
-    """Whether some beginning of a word is at most so many slips away from letters."""
+    """Whether some beginning of a word is at most `slips` slips away from the letters."""
     place = 0  # of the first letter that differs
     while place < min(len(word), len(letters)) and word[place] == letters[place]:
         place += 1

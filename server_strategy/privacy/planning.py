@@ -65,14 +65,28 @@ def make_privacy_plan(
     check_privacy(privacy, cohort, horizon, mechanism)
     if (privacy.noise_place == PHONES) != (phones_add is not None):
         raise ConfigError(expected("--privacy.noise-place phones", "what the phones are to add", "none"))
+    plan = _without_noise(cohort, privacy, horizon, num_phones, mechanism)
+    if plan.mechanism is not None:
+        plan = _with_noise(plan, privacy, plan.mechanism, counts_words)
+        plan = plan if phones_add is None else _with_noise_of_phones(plan, privacy, phones_add)
+    plan = _with_adaptive_clipping(plan, privacy)
+    if not begun:
+        _require_room_for_one(plan)
+    return plan
+
+
+def _without_noise(
+    cohort: CohortConfig, privacy: PrivacyConfig, horizon: Horizon, num_phones: int, mechanism: Mechanism | None
+) -> PrivacyPlan:
+    """What the settings say, before any noise is settled."""
     modelled = privacy.modelled_cohort
-    plan = PrivacyPlan(
+    return PrivacyPlan(
         mechanism=mechanism or made(privacy.mechanism, chosen(privacy, "mechanism")[1], horizon),
         clip_norm=privacy.clip_norm,
         noise_multiplier=None,
         noise_stddev=None,
         delta=None,
-        rounds=rounds,
+        rounds=horizon.rounds,
         goal=cohort.goal,
         min_separation_rounds=cohort.min_separation_rounds,
         max_participations=horizon.max_participations,
@@ -85,13 +99,6 @@ def make_privacy_plan(
         adjacency=privacy.adjacency,
         sampler=privacy.sampler,
     )
-    if plan.mechanism is not None:
-        plan = _with_noise(plan, privacy, plan.mechanism, counts_words)
-        plan = plan if phones_add is None else _with_noise_of_phones(plan, privacy, phones_add)
-    plan = _with_adaptive_clipping(plan, privacy)
-    if not begun:
-        _require_room_for_one(plan)
-    return plan
 
 
 def _require_room_for_one(plan: PrivacyPlan) -> None:
