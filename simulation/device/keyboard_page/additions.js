@@ -173,12 +173,12 @@ export const isWritten = (word, written) => word === written || word.toLowerCase
 const folded = (typed) => typed.toLowerCase().replaceAll("\u2019", "'");
 
 /** The letters themselves, to offer behind the words where fewer than three of these begin with them, or null. */
-export function asTyped(words, typed, blocked) {
+export function asTyped(found, typed, blocked) {
   const letters = folded(typed);
   const [first, ...others] = tokenise(letters);
   if (first !== letters || others.length || !/\p{L}/u.test(letters)) return null;
-  if (blocked.has(letters) || words.includes(letters)) return null;
-  return words.filter((word) => fit(word, letters) === EXACT).length < SUGGESTIONS ? typed : null;
+  if (blocked.has(letters) || found.includes(letters)) return null;
+  return found.filter((word) => fit(word, letters) === EXACT).length < SUGGESTIONS ? typed : null;
 }
 
 /** What the three places show: `words` with their capitals, and behind them `asTyped`; both as {label, word}. */

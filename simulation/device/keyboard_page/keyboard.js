@@ -75,9 +75,9 @@ export class Keyboard {
 
   /**
    * {characters, keystrokes} of a message if every suggestion of the strip were accepted as soon as it is shown: with
-   * capitals, completion and a person's own words. What is typed itself, where it is offered, costs what typing it and a
-   * space costs. A word costs its letters and a space, as in
-   * client_model/metrics/keystrokes.py, which counts the file alone.
+   * capitals, completion and a person's own words. What is typed itself, where it is offered, costs what typing it and
+   * a space costs. A word costs its letters and a space, as in client_model/metrics/keystrokes.py, which counts the
+   * file alone.
    */
   async typingCost(text, personal = null) {
     const [tokens, ids] = [tokenise(text), this.vocabulary.idsOf(text)];
