@@ -17,12 +17,13 @@
 #define INLINE static inline __attribute__((always_inline, unused))
 #define FUNCTION static __attribute__((noinline, unused)) /* called from few places: keep it a frame of its own */
 
-/* TILE_ROWS x TILE_VECTORS sums are in registers at a time; see tiles.h. */
+/* TILE_ROWS x TILE_VECTORS sums are in registers at a time; see tiles.h. Where the caches are small, both matrices of a
+ * gradient are packed for it (GRADIENTS_PACKED); see products.h. */
 #if defined(VARIANT_AVX512) /* 32 registers: 24 sums, 3 vectors of B, one number of A */
 
 #include <immintrin.h>
 typedef __m512 vec;
-enum { LANES = 16, TILE_ROWS = 8, TILE_VECTORS = 3 };
+enum { LANES = 16, TILE_ROWS = 8, TILE_VECTORS = 3, GRADIENTS_PACKED = 0 };
 
 INLINE vec vload(const float *p) { return _mm512_loadu_ps(p); }
 INLINE void vstore(float *p, vec x) { _mm512_storeu_ps(p, x); }
@@ -48,11 +49,11 @@ INLINE vec vshifted_exponent(vec x) /* the 9 low bits of x as sign and exponent 
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(x), 23));
 }
 
-#elif defined(VARIANT_AVX2) /* 16 registers: 12 sums, 3 vectors of B, one number of A */
+#elif defined(VARIANT_AVX2) /* 16 registers: 12 sums, 2 vectors of B, two numbers of A */
 
 #include <immintrin.h>
 typedef __m256 vec;
-enum { LANES = 8, TILE_ROWS = 4, TILE_VECTORS = 3 };
+enum { LANES = 8, TILE_ROWS = 6, TILE_VECTORS = 2, GRADIENTS_PACKED = 1 };
 
 INLINE vec vload(const float *p) { return _mm256_loadu_ps(p); }
 INLINE void vstore(float *p, vec x) { _mm256_storeu_ps(p, x); }
@@ -79,7 +80,7 @@ INLINE vec vshifted_exponent(vec x) { return _mm256_castsi256_ps(_mm256_slli_epi
 
 typedef float vec __attribute__((vector_size(16)));
 typedef uint32_t bits4 __attribute__((vector_size(16)));
-enum { LANES = 4, TILE_ROWS = 8, TILE_VECTORS = 2 };
+enum { LANES = 4, TILE_ROWS = 8, TILE_VECTORS = 2, GRADIENTS_PACKED = 0 };
 
 INLINE vec vload(const float *p)
 {

@@ -41,8 +41,7 @@ typedef struct {
     float *reference;   /* [stride] */
     float *sums;        /* [stride], of exponentials */
     float *d_outputs_t; /* [D, stride] */
-    float *shares;      /* [n, D rounded up]: outputs times step scale / sum */
-    ptrdiff_t shares_stride;
+    packed_matrix shares; /* [n, D]: outputs times step scale / sum */
     float *share_of_token; /* [stride]: step scale / sum */
 } output_block;
 
@@ -56,18 +55,19 @@ INLINE ptrdiff_t token_stride(int n)
 /* Lays the parts out in `floats`, or only counts them if that is NULL; gives their number. */
 INLINE size_t lay_out(output_block *block, float *floats, int words, int width, int n)
 {
-    const size_t stride = (size_t)token_stride(n), shares_stride = rounded_up((size_t)width, PANEL);
+    const size_t stride = (size_t)token_stride(n);
     const size_t sizes[] = {packed_floats(width, n), (size_t)words * stride,    stride, stride,
-                            (size_t)width * stride,  (size_t)n * shares_stride, stride};
-    float **parts[] = {&block->outputs_t.panels, &block->exponentials, &block->reference,     &block->sums,
-                       &block->d_outputs_t,      &block->shares,       &block->share_of_token};
+                            (size_t)width * stride,  packed_floats(n, width),   stride};
+    float **parts[] = {&block->outputs_t.panels, &block->exponentials,  &block->reference,     &block->sums,
+                       &block->d_outputs_t,      &block->shares.panels, &block->share_of_token};
     size_t count = 0;
     for (int i = 0; i < 7; i++) {
         *parts[i] = floats ? floats + count : NULL;
         count += rounded_up(sizes[i], WIDE);
     }
     block->outputs_t.k = width, block->outputs_t.n = n;
-    block->stride = (ptrdiff_t)stride, block->shares_stride = (ptrdiff_t)shares_stride;
+    block->shares.k = n, block->shares.n = width;
+    block->stride = (ptrdiff_t)stride;
     return count;
 }
 
@@ -90,7 +90,7 @@ INLINE void block_logits(const output_layer *layer, const output_block *block, i
             .k = min_int(SUM_BLOCK, layer->width - k),
             .columns = columns,
         };
-        tile_column(t, words);
+        tile_column(t, words, 0);
     }
 }
 
@@ -165,7 +165,7 @@ INLINE void block_d_outputs(const output_layer *layer, const output_block *block
         .k = words,
         .columns = columns,
     };
-    tile_column(t, layer->width);
+    tile_column(t, layer->width, 0);
 }
 
 /* Exponentials, their sums and d h' of all words. */
@@ -201,7 +201,7 @@ FUNCTION double token_gradients(const output_layer *layer, output_block *block, 
         for (int d = 0; d < width; d++) {
             d_outputs[(ptrdiff_t)i * width + d] =
                 step->scale * (block->d_outputs_t[d * block->stride + i] * of_sum - of_target[d]);
-            block->shares[i * block->shares_stride + d] = outputs[(ptrdiff_t)i * width + d] * share;
+            *packed_number(&block->shares, i, d) = outputs[(ptrdiff_t)i * width + d] * share;
         }
         block->share_of_token[i] = share;
     }
@@ -238,8 +238,8 @@ FUNCTION void dense_step(const output_layer *layer, const output_block *block, i
                 .a = block->exponentials + word * block->stride,
                 .a_row = block->stride,
                 .a_step = 1,
-                .b = block->shares + d,
-                .b_step = block->shares_stride,
+                .b = packed_number(&block->shares, 0, d),
+                .b_step = PANEL,
                 .c = to,
                 .c_row = width,
                 .start = step->add ? to : NULL,
@@ -247,7 +247,7 @@ FUNCTION void dense_step(const output_layer *layer, const output_block *block, i
                 .k = n,
                 .columns = min_int(PANEL, width - d),
             };
-            tile_column(t, words);
+            tile_column(t, words, 0);
         }
         bias_step(block, word, words, n, step);
     }

@@ -11,7 +11,8 @@
 #include "tiles.h"
 
 enum {
-    SUM_BLOCK = 384, /* terms: 72 kB of a panel of AVX-512, read from the second cache; fewer cost more passes over c */
+    SUM_BLOCK = 384, /* terms: of a panel 72 kB by AVX-512, read from the second cache, and 24 by AVX2, from the first;
+                        fewer cost more passes over c */
     ROWS_TOGETHER = 256, /* rows of a that stay in the second cache while all panels pass */
 };
 
@@ -64,6 +65,12 @@ FUNCTION void pack(packed_matrix *to, const float *b, ptrdiff_t ldb, int transpo
     }
 }
 
+/* Where b[k, j] is. */
+INLINE float *packed_number(const packed_matrix *b, int k, int j)
+{
+    return b->panels + (size_t)b->k * (size_t)(j - j % PANEL) + (size_t)k * PANEL + j % PANEL;
+}
+
 INLINE void clear_rows(float *c, ptrdiff_t ldc, int m, int n)
 {
     for (int i = 0; i < m; i++, c += ldc) memset(c, 0, sizeof(float) * (size_t)n);
@@ -103,13 +110,27 @@ FUNCTION void product(float *c, ptrdiff_t ldc, const float *a, ptrdiff_t lda, in
                     .k = terms,
                     .columns = min_int(PANEL, b->n - j),
                 };
-                tile_column(t, min_int(ROWS_TOGETHER, m - i));
+                tile_column(t, min_int(ROWS_TOGETHER, m - i), 0);
             }
         }
     }
 }
 
-INLINE size_t product_transposed_floats(void) { return (size_t)SUM_BLOCK * PANEL; }
+enum { GRADIENT_ROWS = GRADIENTS_PACKED ? 192 : 0 }; /* of c, whose part of a stays packed in the second cache */
+
+INLINE size_t product_transposed_floats(void) { return (size_t)SUM_BLOCK * (PANEL + GRADIENT_ROWS); }
+
+/* a' of a [terms, m] in tiles of TILE_ROWS, each [terms, TILE_ROWS], one after another. */
+INLINE void pack_transposed(float *to, const float *a, ptrdiff_t lda, int m, int terms)
+{
+    for (int k = 0; k < terms; k++, a += lda) {
+        float *row = to + k * TILE_ROWS;
+        int i = 0;
+        for (; i + TILE_ROWS <= m; i += TILE_ROWS, row += terms * TILE_ROWS)
+            memcpy(row, a + i, sizeof(float) * TILE_ROWS);
+        memcpy(row, a + i, sizeof(float) * (size_t)(m - i));
+    }
+}
 
 /* c [m, n] = (add ? c : 0) + a' b of a [rows, m] and b [rows, n]: the gradient of a weight [m, n].
  *
@@ -118,28 +139,36 @@ INLINE size_t product_transposed_floats(void) { return (size_t)SUM_BLOCK * PANEL
 FUNCTION void product_transposed(float *c, ptrdiff_t ldc, const float *a, ptrdiff_t lda, const float *b, ptrdiff_t ldb,
                                  int m, int n, int rows, int add, float *lent)
 {
+    const int together = GRADIENTS_PACKED ? GRADIENT_ROWS : m;
+    float *packed = lent + SUM_BLOCK * PANEL;
     if (!rows && !add) clear_rows(c, ldc, m, n);
     for (int r = 0; r < rows; r += SUM_BLOCK) {
         const int terms = min_int(SUM_BLOCK, rows - r);
-        for (int j = 0; j < n; j += PANEL) {
-            const int columns = min_int(PANEL, n - j);
-            const int is_whole = columns == PANEL; /* else it is padded, not to read beyond the end of b */
-            for (int k = 0; k < terms && !is_whole; k++)
-                copy_panel_row(lent + k * PANEL, b + (r + k) * ldb + j, columns);
-            const tile t = {
-                .a = a + r * lda,
-                .a_row = 1,
-                .a_step = lda,
-                .b = is_whole ? b + r * ldb + j : lent,
-                .b_step = is_whole ? ldb : PANEL,
-                .c = c + j,
-                .c_row = ldc,
-                .start = add || r ? c + j : NULL,
-                .start_row = ldc,
-                .k = terms,
-                .columns = columns,
-            };
-            tile_column(t, m);
+        for (int i = 0; i < m; i += together) {
+            const int of_c = min_int(together, m - i);
+            const float *of_a = a + r * lda + i;
+            if (GRADIENTS_PACKED) pack_transposed(packed, of_a, lda, of_c, terms);
+            for (int j = 0; j < n; j += PANEL) {
+                const int columns = min_int(PANEL, n - j);
+                const int is_copied = GRADIENTS_PACKED || columns < PANEL; /* not to read beyond the end of b */
+                for (int k = 0; k < terms && is_copied; k++)
+                    copy_panel_row(lent + k * PANEL, b + (r + k) * ldb + j, columns);
+                float *to = c + i * ldc + j;
+                const tile t = {
+                    .a = GRADIENTS_PACKED ? packed : of_a,
+                    .a_row = 1,
+                    .a_step = GRADIENTS_PACKED ? TILE_ROWS : lda,
+                    .b = is_copied ? lent : b + r * ldb + j,
+                    .b_step = is_copied ? PANEL : ldb,
+                    .c = to,
+                    .c_row = ldc,
+                    .start = add || r ? to : NULL,
+                    .start_row = ldc,
+                    .k = terms,
+                    .columns = columns,
+                };
+                tile_column(t, of_c, GRADIENTS_PACKED ? TILE_ROWS * terms : 0);
+            }
         }
     }
 }

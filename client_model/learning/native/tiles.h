@@ -94,7 +94,7 @@ INLINE void tile_store(const tile *t, int rows, int vectors, vec sums[TILE_ROWS]
         if (t->start) tile_start(t, ROWS, VECTORS, sums);                                                              \
         tile_store(t, ROWS, VECTORS, sums);                                                                            \
     }
-#if defined(VARIANT_PORTABLE)
+#if defined(VARIANT_PORTABLE) || defined(VARIANT_AVX2)
 #define TILE_FUNCTIONS(ROWS) TILE_FUNCTION(ROWS, 1) TILE_FUNCTION(ROWS, 2)
 #define TILE_POINTERS(ROWS) {tile_##ROWS##x1, tile_##ROWS##x2}
 #else
@@ -106,34 +106,38 @@ TILE_FUNCTIONS(1)
 TILE_FUNCTIONS(2)
 TILE_FUNCTIONS(3)
 TILE_FUNCTIONS(4)
-#if !defined(VARIANT_AVX2)
 TILE_FUNCTIONS(5)
 TILE_FUNCTIONS(6)
+#if !defined(VARIANT_AVX2)
 TILE_FUNCTIONS(7)
 TILE_FUNCTIONS(8)
 #endif
 
 static void (*const tile_functions[TILE_ROWS][TILE_VECTORS])(const tile *) = {
-    TILE_POINTERS(1), TILE_POINTERS(2), TILE_POINTERS(3), TILE_POINTERS(4),
+    TILE_POINTERS(1), TILE_POINTERS(2), TILE_POINTERS(3), TILE_POINTERS(4), TILE_POINTERS(5), TILE_POINTERS(6),
 #if !defined(VARIANT_AVX2)
-    TILE_POINTERS(5), TILE_POINTERS(6), TILE_POINTERS(7), TILE_POINTERS(8),
+    TILE_POINTERS(7), TILE_POINTERS(8),
 #endif
 };
 
-/* All tiles of c [m, columns], TILE_ROWS rows at a time; `t` describes the first of them. */
-INLINE void tile_column(tile t, int m)
+/* All tiles of c [m, columns]; `t` describes the first of them.
+ *
+ * a_next: floats from one tile's part of a to the next one's, where a is packed, TILE_ROWS rows a tile; 0 where it is
+ * read where it lies. Then tiles are of as equal rows as may be: one of few sums would wait for itself.
+ */
+INLINE void tile_column(tile t, int m, ptrdiff_t a_next)
 {
-    const int vectors = (t.columns + LANES - 1) / LANES;
-    const int is_fetching =
-        t.ahead && m > TILE_ROWS; /* a single tile is done before anything comes from further away */
+    const int vectors = (t.columns + LANES - 1) / LANES, tiles = (m + TILE_ROWS - 1) / TILE_ROWS;
+    const int is_fetching = t.ahead && tiles > 1; /* a single tile is done before anything comes from further away */
     if (!is_fetching) t.ahead = t.b;
-    for (int i = 0; m > 0; m -= TILE_ROWS, i++) {
+    for (int i = 0, rows; i < tiles; i++, m -= rows) {
+        rows = a_next ? (m < TILE_ROWS ? m : TILE_ROWS) : (m + tiles - i - 1) / (tiles - i);
         t.ahead_step = is_fetching && i < PANEL / AHEAD ? AHEAD : 0;
-        tile_functions[(m < TILE_ROWS ? m : TILE_ROWS) - 1][vectors - 1](&t);
+        tile_functions[rows - 1][vectors - 1](&t);
         t.ahead += t.k * t.ahead_step;
-        t.a += TILE_ROWS * t.a_row;
-        t.c += TILE_ROWS * t.c_row;
-        if (t.start) t.start += TILE_ROWS * t.start_row;
+        t.a += a_next ? a_next : rows * t.a_row;
+        t.c += rows * t.c_row;
+        if (t.start) t.start += rows * t.start_row;
     }
 }
 
