@@ -54,6 +54,16 @@ class Random(Heavy):
         return mean_update * np.random.default_rng().random(len(mean_update), np.float32), state
 
 
+class CountsInState(Heavy):
+    """Its steps are those of its state, which are others each time."""
+
+    asked = 0
+
+    def step(self, learning_rate, mean_update, state):
+        self.asked += 1
+        return state["velocity"] + mean_update, {"velocity": np.full_like(mean_update, self.asked)}
+
+
 class ChangesUpdate(Heavy):
     def step(self, learning_rate, mean_update, state):
         mean_update *= np.float32(learning_rate)
@@ -96,6 +106,11 @@ class Watched(Heavy):
         return super().step(learning_rate, mean_update, state)
 
 
+class Uncopied:
+    def __deepcopy__(self, memo):
+        raise RuntimeError("only what was made by its user can be copied")
+
+
 def test_what_one_notes_for_somebody_is_not_of_the_trial():
     watched = Watched()
     check_optimizer(watched)
@@ -103,12 +118,14 @@ def test_what_one_notes_for_somebody_is_not_of_the_trial():
     watched.lock = threading.Lock()  # which cannot be copied
     check_optimizer(watched)
     assert len(watched.seen) == 4
+    watched.lock = Uncopied()
+    check_optimizer(watched)
+    assert len(watched.seen) == 8
 
 
 REFUSED = [
-    (InItself, "the same step from the same state, as a run that goes on after a kill needs it, found another"),
-    (CountsRounds, "the same step from the same state"),
-    (Random, "the same step from the same state"),
+    (InItself, "the same step and state from the same state, as a run that goes on .* needs them, found another"),
+    *((kind, "the same step and state from the same state") for kind in (CountsRounds, CountsInState, Random)),
     (ChangesUpdate, "a mean update that its step leaves as it is, found one that it changes"),
     (ChangesState, "a state that its step leaves as it is, found one that it changes"),
     (OfDoubles, r"a step of float32 \[7\], found float64 \[7\]"),
