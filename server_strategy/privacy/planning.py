@@ -173,8 +173,8 @@ def _recorded_sensitivity(plan: PrivacyPlan, mechanism: Mechanism) -> float:
     twin = on_record(plan.mechanism_name, plan.parameters, at_hand=mechanism)
     recorded = 0.0 if twin is None else sensitivity_of(twin, *schedule)
     if not math.isclose(recorded, sensitivity, rel_tol=1e-12):
-        what = f"parameters that give its squared sensitivity of {sensitivity:.6g} again"
-        raise ConfigError(expected(f"mechanism {mechanism.name!r}", what, f"{recorded:.6g}"))
+        what = f"parameters that give its squared sensitivity of {sensitivity:.15g} again"
+        raise ConfigError(expected(f"mechanism {mechanism.name!r}", what, f"{recorded:.15g}"))
     return sensitivity
 
 

@@ -48,7 +48,7 @@ def saved_clip_norm(state: State) -> float:
     clip_norm = float(saved) if is_number else math.nan
     if not SMALLEST_CLIP_NORM <= clip_norm <= LARGEST_CLIP_NORM:
         what = f"a clip norm from {SMALLEST_CLIP_NORM:g} to {LARGEST_CLIP_NORM:g}"
-        raise StateError(expected("state", what, f"{clip_norm:g}" if is_number else "no number"))
+        raise StateError(expected("state", what, clip_norm if is_number else "no number"))
     return clip_norm
 
 

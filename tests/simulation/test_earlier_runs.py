@@ -107,5 +107,5 @@ def test_a_checkpoint_with_a_clip_norm_beyond_todays_is_refused_in_one_line(scri
     strategy = {**stored.state["strategy"], "noise": {**noise, "clip_norm": np.array(CLIP_NORM)}}
     save_checkpoint(run / "checkpoints", 1, {**stored.state, "strategy": strategy}, stored.about, 1)
     done = script_here("simulate.py", "--resume", run)
-    said = r"error: \S+checkpoint-000001\.npz: expected a clip norm from 1e-06 to 100000, found 1e\+09\n"
+    said = r"error: \S+checkpoint-000001\.npz: expected a clip norm from 1e-06 to 100000, found 1000000000.0\n"
     assert done.returncode == 2 and re.fullmatch(said, done.stderr), done.stderr

@@ -160,7 +160,7 @@ def as_sensitivity(where: str, found: Any) -> float:
     """
     try:
         number = float(found)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ConfigError(expected(where, "a squared sensitivity > 0", type(found).__name__)) from None
     if not (math.isfinite(number) and number > 0):
         raise ConfigError(expected(where, "a squared sensitivity > 0", number))

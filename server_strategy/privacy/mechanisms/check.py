@@ -54,7 +54,8 @@ def check_mechanism(mechanism: Mechanism, horizon: Horizon) -> None:
         matrix = _matrix(where, mechanism, releases)
     covariance = matrix @ matrix.T
     factor = _cholesky(where, covariance)
-    if mechanism.independent and np.abs(covariance - np.diag(np.diag(covariance))).max() > _TOLERANCE:
+    shared = np.abs(covariance - np.diag(np.diag(covariance))).max()
+    if mechanism.independent and shared > _TOLERANCE * covariance.max():
         raise ConfigError(expected(where, "noise that is drawn anew in each release", "releases that share some"))
     _check_sums(where, mechanism, covariance)
     few = min(releases, _EVERY_SCHEDULE)
@@ -81,7 +82,7 @@ def _matrix(where: str, mechanism: Mechanism, releases: int) -> NDArray[np.float
     units = dict(zip(drawn, np.eye(len(drawn)), strict=True))
     matrix = _noise_of(where, mechanism.stream(), range(releases), units.__getitem__, len(units))
     linear = matrix @ np.reshape(list(drawn.values()), (-1, _COORDINATES))
-    if not np.allclose(found, linear, rtol=_TOLERANCE, atol=_TOLERANCE):
+    if not np.allclose(found, linear, rtol=_TOLERANCE, atol=_TOLERANCE * np.abs(found).max()):
         what = "noise that is a sum of its draws, each times a number, as the cost of Gaussian noise supposes"
         raise ConfigError(expected(where, what, "other noise"))
     return matrix
@@ -170,7 +171,7 @@ def _check_every_schedule(where: str, mechanism: Mechanism, factor: NDArray[np.f
             _hold(where, said, float(costs[made - 1, worst]), np.flatnonzero(moves[worst, :made]), made)
             if said < before * (1 - _TOLERANCE):
                 what = f"a squared sensitivity that does not fall from {made - 1} releases to {made}"
-                raise ConfigError(expected(where, what, f"{before:.6g}, then {said:.6g}"))
+                raise ConfigError(expected(where, what, f"{before:.9g}, then {said:.9g}"))
             before = said
 
 
@@ -201,5 +202,5 @@ def _said(where: str, mechanism: Mechanism, releases: int, separation: int, most
 def _hold(where: str, said: float, least: float, schedule: NDArray[np.int64], releases: int) -> None:
     if said < least * (1 - _TOLERANCE):
         rounds = ", ".join(str(round_ + 1) for round_ in schedule[:4]) + (", ..." if len(schedule) > 4 else "")
-        what = f"a squared sensitivity of {least:.6g} or more over {releases} releases (a phone in {rounds})"
-        raise ConfigError(expected(where, what, f"{said:.6g}, which its noise does not keep"))
+        what = f"a squared sensitivity of {least:.9g} or more over {releases} releases (a phone in {rounds})"
+        raise ConfigError(expected(where, what, f"{said:.9g}, which its noise does not keep"))

@@ -132,6 +132,8 @@ def shared(self, draw):
 FORGETFUL = type("Forgetful", (Geometric,), {})()
 type(FORGETFUL).stream = lambda self: type("Fresh", (Stream,), {"state": lambda stream: {}})(self)
 INDEPENDENT = type("Independent", (Geometric,), {"independent": True})()
+INDEPENDENT_AND_SMALL = of_stream(lambda stream, draw: 1e-4 * Stream.next(stream, draw))
+type(INDEPENDENT_AND_SMALL).independent = True
 TWO_DRAWS = of_stream(lambda stream, draw: (draw(0) + draw(1)) / np.sqrt(2))
 LIST_STATE = type("Listed", (Geometric,), {})()
 type(LIST_STATE).stream = lambda self: type("Listing", (Stream,), {"state": lambda stream: [1]})(self)
@@ -144,6 +146,10 @@ type(LIST_STATE).stream = lambda self: type("Listing", (Stream,), {"state": lamb
         (
             claiming(lambda true, *_: 1.0),
             "a squared sensitivity of 1.25 or more over 2 releases (a phone in 1), found 1",
+        ),
+        (
+            claiming(lambda true, n, *_: true * (1 - 2e-6 * (n > 1))),
+            "a squared sensitivity of 1.25 or more over 2 releases (a phone in 1), found 1.2499975, which",
         ),
         # each participation counted as if it stood alone, which is what one forgets of correlated noise
         (
@@ -158,11 +164,13 @@ type(LIST_STATE).stream = lambda self: type("Listing", (Stream,), {"state": lamb
         (claiming(lambda true, n, *_: 100 / n), "a squared sensitivity that does not fall from 1 releases to 2"),
         (claiming(lambda *_: float("nan")), "a squared sensitivity > 0, found nan"),
         (claiming(lambda *_: "much"), "a squared sensitivity > 0, found str"),
+        (claiming(lambda *_: 10**400), "a squared sensitivity > 0, found int"),
         (claiming(lambda *_: [][1]), "a squared sensitivity, found IndexError at test_check.py:"),
         (of_stream(lambda stream, draw: 0 * draw(0)), "noise that protects each release, whatever is known of"),
         (of_stream(shared), "noise that protects each release, whatever is known of the others, found"),
         (of_stream(lambda stream, draw: 0.1 * Stream.next(stream, draw)), "0.01 as the variance of the noise in its"),
         (of_stream(laplace), "noise that is a sum of its draws, each times a number"),
+        (of_stream(lambda *given: 1e-7 * laplace(*given)), "noise that is a sum of its draws, each times a number"),
         (of_stream(mixed), "noise that is a sum of its draws, each times a number"),
         (of_stream(its_own), "the same noise of the same draws, found another"),
         (
@@ -175,6 +183,7 @@ type(LIST_STATE).stream = lambda self: type("Listing", (Stream,), {"state": lamb
         (FORGETFUL, "a stream that goes on from its state with the same noise, found other noise"),
         (LIST_STATE, "a state of arrays by name, found list"),
         (INDEPENDENT, "noise that is drawn anew in each release, found releases that share some"),
+        (INDEPENDENT_AND_SMALL, "noise that is drawn anew in each release, found releases that share some"),
         (TWO_DRAWS, "2 as the variance of the noise in its sum after 2 releases, as its stream has it, found 1.25"),
         (
             type("NoSums", (Geometric,), {"sum_errors": lambda self, n: np.ones(n + 1)})(),
