@@ -231,12 +231,14 @@ class TrainingConfig:
     optimizer_settings: Annotated[KindSettings, SettingsOf("optimizer", LOCAL_OPTIMIZERS), FLAT] = KindSettings()
     """Of the local optimizer itself."""
 
-    def make_optimizer(self) -> "LocalOptimizer":
-        """The local optimizer that is named.
+    def make_optimizer(self, handed_in: "LocalOptimizer | None" = None) -> "LocalOptimizer":
+        """The local optimizer that is handed in, or the one that is named.
 
         Raises:
             UnknownKindError, ConfigError: nothing has that name, or the settings are another's.
         """
+        if handed_in is not None:
+            return handed_in
         kind, settings = chosen(self, "optimizer")
         optimizer: LocalOptimizer = LOCAL_OPTIMIZERS.made(kind, settings)
         return optimizer

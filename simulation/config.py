@@ -121,8 +121,10 @@ def check(config: RunConfig, parts: "Parts | None" = None) -> None:
 def _check_local_optimizer(config: RunConfig, parts: "Parts | None") -> None:
     """Refuse phones at once for another optimizer than plain SGD."""
     engine, handed_in = config.engine, None if parts is None else parts.local_optimizer
-    found = config.training.optimizer if handed_in is None else type(handed_in).__name__
-    if found == "sgd" or (engine.phones_at_a_time is None and engine.device != "gpu"):
+    is_at_once = engine.phones_at_a_time is not None or engine.device == "gpu"
+    plain = type(TrainingConfig().make_optimizer())
+    if not is_at_once or type(config.training.make_optimizer(handed_in)) is plain:
         return
+    found = config.training.optimizer if handed_in is None else type(handed_in).__name__
     at_once = "--engine.phones-at-a-time" if engine.phones_at_a_time is not None else "--engine.device gpu"
     raise ConfigError(expected("--training.optimizer", f"sgd with {at_once}", found))

@@ -18,7 +18,7 @@ automatic differentiation of a plain, padded implementation.
 
 import functools
 from collections.abc import Hashable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 import tensorflow as tf
@@ -135,7 +135,7 @@ class LocalTrainer:
     ) -> None:
         self.shape = shape
         optimizer = None if is_plain(optimizer) else optimizer
-        if callable(shape.cell.__hash__) and isinstance(optimizer, Hashable):
+        if _has_hash(shape) and _has_hash(optimizer):
             self._traced = _kept(shape, max_gradient_norm, optimizer)
         else:
             self._traced = _Traced(shape, max_gradient_norm, optimizer)
@@ -274,6 +274,15 @@ class _Traced:
 def _kept(shape: ModelShape, max_gradient_norm: float, optimizer: LocalOptimizer | None) -> _Traced:
     """What other trainers of a process trace no more: run after run of a sweep has the same shape."""
     return _Traced(shape, max_gradient_norm, optimizer)
+
+
+def _has_hash(part: object) -> TypeGuard[Hashable]:
+    """Whether a part can be looked up; a frozen dataclass has a method for it, and may hold a list all the same."""
+    try:
+        hash(part)
+    except TypeError:
+        return False
+    return True
 
 
 def _named(shape: ModelShape, weights: list[Tensor]) -> dict[str, Tensor]:

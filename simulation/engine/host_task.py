@@ -66,8 +66,7 @@ class HostTask:
         Raises:
             ConfigError: the settings are another's.
         """
-        handed_in = self.handed_in.get("local_optimizer")
-        return self.training.make_optimizer() if handed_in is None else cast(LocalOptimizer, handed_in)
+        return self.training.make_optimizer(cast(LocalOptimizer | None, self.handed_in.get("local_optimizer")))
 
     def to_json(self) -> str:
         """Inverse of `from_json`.

@@ -92,7 +92,7 @@ def with_kernel(config: RunConfig, parts: Parts, begun: Path | None) -> RunConfi
         found = "none" if _is_over(RunDirectory(begun), config.rounds) else f"none; {without} goes on without it"
         raise ConfigError(expected(RunDirectory(begun).config, what, found))
     shape = model_shape(config.model, cell=parts.cell)
-    optimizer = parts.local_optimizer or config.training.make_optimizer()
+    optimizer = config.training.make_optimizer(parts.local_optimizer)
     return replace(config, engine=replace(config.engine, kernel=chosen_kernel(wanted, shape, optimizer)))
 
 

@@ -48,7 +48,7 @@ def check_model(config: RunConfig, parts: Parts, shape: ModelShape) -> None:
         ConfigError: one does not do what it has to, or the cell cannot be exported though the run will be.
     """
     if parts.local_optimizer is not None or config.training.optimizer not in LOCAL_OPTIMIZERS.built_in:
-        check_local_optimizer(parts.local_optimizer or config.training.make_optimizer())
+        check_local_optimizer(config.training.make_optimizer(parts.local_optimizer))
     if config.model.cell in CELLS.built_in:
         return
     check_cell(shape.cell, shape.cell_sizes)
@@ -72,7 +72,7 @@ def host_task(
     registered_here = [METRICS.kind(name) for name in config.evaluation.metrics if name not in found]
     if registered_here or parts.metrics:
         handed_in["metrics"] = (*(METRICS.made(kind, kind.settings()) for kind in registered_here), *parts.metrics)
-    optimizer = parts.local_optimizer or config.training.make_optimizer()
+    optimizer = config.training.make_optimizer(parts.local_optimizer)
     if parts.local_optimizer is not None or not LOCAL_OPTIMIZERS.every_process_finds(config.training.optimizer):
         handed_in["local_optimizer"] = optimizer
     task = HostTask(

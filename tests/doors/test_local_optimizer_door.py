@@ -10,7 +10,9 @@ from annotated_types import Ge
 
 from client_model.learning.local_optimizers.door import LOCAL_OPTIMIZERS
 from client_model.learning.local_optimizers.proximal import Proximal
+from client_model.learning.local_optimizers.sgd import Sgd
 from simulation.api import resume, simulate
+from simulation.config import check
 from simulation.engine.host_task import HostTask
 from simulation.flags import parse_simulate, read_config, to_toml
 from simulation.parts import Parts
@@ -77,6 +79,18 @@ def test_workers_make_the_same_one_by_its_name(flags):
     again = HostTask.from_json(task.to_json())
     assert again.local_optimizer == task.local_optimizer and again.training == task.training
     assert not again.handed_in
+
+
+class Empty(Halved):
+    """Is no less an optimizer."""
+
+    def __len__(self):
+        return 0
+
+
+def test_one_that_is_false_as_an_empty_list_is_is_not_passed_over():
+    task = prepare(config_of(), parts=Parts(local_optimizer=Empty(0.25))).task
+    assert HostTask.from_json(task.to_json()).local_optimizer.share == 0.25 and task.kernel == "tensorflow"
 
 
 def test_workers_are_sent_what_they_cannot_find_by_name(registered):
@@ -147,14 +161,23 @@ def test_what_is_none_is_refused_before_anything_is_written(part, message, tmp_p
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("at_once", [("--engine.phones-at-a-time", "2")])
-def test_phones_at_once_take_plain_steps_alone(at_once):
-    with pytest.raises(
-        ConfigError, match=r"--training.optimizer: expected sgd with --engine.phones-at-a-time, found p"
-    ):
+@pytest.mark.parametrize(
+    ("at_once", "said"),
+    [
+        (("--engine.phones-at-a-time", "2"), "--engine.phones-at-a-time"),
+        (("--engine.device", "gpu"), "--engine.device gpu"),
+    ],
+)
+def test_phones_at_once_take_plain_steps_alone(at_once, said):
+    with pytest.raises(ConfigError, match=f"^--training.optimizer: expected sgd with {said}, found proximal$"):
         parse_simulate([*at_once, "--training.optimizer", "proximal"])
-    with pytest.raises(ConfigError, match=r"--training.optimizer: expected sgd with .*, found Proximal"):
-        simulate(parse_simulate(at_once).run, local_optimizer=Proximal(), progress=None)
+    config = parse_simulate(at_once).run
+    for part in (Proximal(), type("sgd", (Halved,), {})()):
+        with pytest.raises(
+            ConfigError, match=rf"^--training.optimizer: expected sgd with .*, found {type(part).__name__}$"
+        ):
+            simulate(config, local_optimizer=part, progress=None)
+    check(config, Parts(local_optimizer=Sgd()))
 
 
 def test_the_kernel_in_c_is_not_taken_for_it():

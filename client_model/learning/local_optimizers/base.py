@@ -5,8 +5,9 @@ from step to step begins anew with each phone and each round: simulated phones k
 Its methods are traced once, as a TensorFlow function without autograph, and then run for every phone; so a value that
 depends on a gradient is a tensor, and an attribute that changes later changes nothing.
 
-Whatever it does, the update is the trained weights less the received ones, and is clipped as a whole before anything
-leaves the phone: no privacy depends on it.
+The update is the trained weights less the received ones, and is clipped as a whole before anything leaves the phone,
+whatever the steps are. So no privacy depends on them, as long as nothing but the state is remembered: what one phone
+left in a variable would be in the updates of others, beyond what clipping bounds.
 """
 
 from collections.abc import Sequence

@@ -12,11 +12,11 @@ _SHAPES = ((5, 3), (3, 4), (4,))  # of weights
 
 
 def check_local_optimizer(optimizer: LocalOptimizer) -> None:
-    """Try an optimizer on two steps of three small weights, in a function traced as training is.
+    """Try an optimizer twice on two steps of three small weights, in a function traced as training is.
 
     Raises:
-        ConfigError: it raises, or gives weights or a state of another number, shape or dtype, or numbers that are not
-            finite.
+        ConfigError: it raises, gives weights or a state of another number, shape or dtype, or numbers that are not
+            finite, or others the second time.
     """
     import tensorflow as tf  # takes seconds to import; built-in optimizers are not checked
 
@@ -39,9 +39,12 @@ def check_local_optimizer(optimizer: LocalOptimizer) -> None:
 
     traced = tf.function(two_steps, input_signature=[tf.TensorSpec([], tf.float32)], autograph=False)
     with calling(where, "a step that runs"):
-        found = traced(0.1)
-    if not all(np.isfinite(np.asarray(weight)).all() for weight in found):
+        found, again = ([np.asarray(weight) for weight in traced(0.1)] for _ in range(2))
+    if not all(np.isfinite(weight).all() for weight in found):
         raise ConfigError(expected(where, "weights of finite numbers", "NaN or infinite ones"))
+    if not all(map(np.array_equal, found, again)):
+        what = "the same weights of the same phone, whoever was trained before"
+        raise ConfigError(expected(where, what, "others the second time (what it remembers belongs in the state)"))
 
 
 def _as_tensors(where: str, what: str, found: object) -> list[Tensor]:

@@ -94,6 +94,17 @@ def test_plain_sgd_has_the_bits_that_it_has_without_a_name():
     assert distance(update_by(PlainSteps(), 0.3), update_by(None, 0.3)) < 1e-5
 
 
+@dataclass(frozen=True)
+class WithList(PlainSteps):
+    """Frozen, and yet without a hash."""
+
+    rates: list
+
+
+def test_one_that_has_no_hash_trains_too():
+    np.testing.assert_array_equal(update_by(WithList([0.5]), 0.3), update_by(PlainSteps(), 0.3))
+
+
 def test_a_phone_begins_anew_whoever_was_trained_before():
     trainer = LocalTrainer(SHAPE, 0.3, Momentum(0.9))
     received = trainer.load(some_weights(SHAPE))
@@ -117,6 +128,18 @@ def raising(*_):
     raise KeyError("what somebody wrote")
 
 
+class KeepsMore(PlainSteps):
+    """Carries something from phone to phone."""
+
+    def __init__(self):
+        self.__dict__["last"] = tf.Variable(0.0)
+
+    def step(self, weights, gradients, received, state, learning_rate):
+        last = self.last.read_value()
+        self.last.assign(tf.reduce_sum(gradients[0]))
+        return [w - learning_rate * g + 0.01 * last for w, g in zip(weights, gradients, strict=True)], state
+
+
 REFUSED = {
     "it raises": (broken(step=raising), "weights and a state after a step, found KeyError at"),
     "no state": (broken(initial_state=raising), "a state before the first step, found KeyError at"),
@@ -130,6 +153,10 @@ REFUSED = {
         "a state of nothing, found float32",
     ),
     "arrays": (broken(step=lambda _, w, *rest: ([np.zeros(one.shape) for one in w], ())), "a list of tensors"),
+    "random": (
+        broken(step=lambda _, w, *rest: ([one + tf.random.normal(one.shape) for one in w], ())),
+        "the same weights of the same phone, whoever was trained before, found others the second time",
+    ),
     "infinite": (broken(step=lambda _, w, *rest: ([one / 0.0 for one in w], ())), "weights of finite numbers"),
 }
 
@@ -142,6 +169,11 @@ def test_one_that_cannot_train_is_refused_in_a_line(what):
     assert str(refused.value).startswith("local optimizer Broken: expected ") and "somebody wrote" not in str(
         refused.value
     )
+
+
+def test_one_that_carries_something_from_phone_to_phone_is_refused():
+    with pytest.raises(ConfigError, match=r"^local optimizer KeepsMore: expected the same weights of the same phone"):
+        check_local_optimizer(KeepsMore())
 
 
 def test_only_tensorflow_has_other_steps_than_plain_ones():
