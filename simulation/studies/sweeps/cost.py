@@ -127,11 +127,8 @@ def _delta_of_words(run: Path) -> float:
 
 
 def _is_seeded(run: Path) -> bool:
-    summary = _summary(run)
-    source = (
-        read_config(run / "config.toml", begun=True).privacy.noise_source if summary is None else summary.noise_source
-    )
-    return source == "seeded"
+    told = _summary(run) or read_config(run / "config.toml", begun=True).privacy
+    return told.noise_source == "seeded"
 
 
 def _summary(run: Path) -> Summary | None:

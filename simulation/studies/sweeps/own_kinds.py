@@ -6,6 +6,7 @@ from typing import Any
 
 from client_model.metrics.door import METRICS
 from simulation.config import RunConfig
+from simulation.run.trackers.door import TRACKERS
 from typefleet.doors import Door, settings_fields
 from typefleet.errors import ConfigError, expected
 
@@ -30,3 +31,4 @@ def _kinds_of(config: RunConfig) -> Iterator[tuple[str, str, Door[Any]]]:
             for mark in settings_fields(type(part)).values():
                 yield f"{section.name}.{mark.selector}", getattr(part, mark.selector), mark.door
     yield from (("evaluation.metrics", name, METRICS) for name in config.evaluation.metrics)
+    yield from (("tracking.trackers", name, TRACKERS) for name in config.tracking.trackers)

@@ -8,6 +8,7 @@ from client_model.metrics.door import METRICS
 from client_model.metrics.metric import Metric
 from server_strategy.optimizers.door import OPTIMIZERS
 from server_strategy.optimizers.sgd import Sgd
+from simulation.run.trackers.door import TRACKERS
 from simulation.studies.sweeps.desk import Desk
 from simulation.studies.sweeps.study_file import Choices, Range, read_study
 from typefleet import doors
@@ -188,12 +189,11 @@ def test_a_kind_that_the_processes_of_runs_do_not_know_is_refused_before_any_of_
         assert found.config_of({"server_optimizer.name": "own-steps"}, base, 0).server_optimizer.name == "own-steps"
 
 
-def test_so_is_a_metric(tmp_path):
-    base = tmp_path / "base.toml"
-    with METRICS.lend(Kind("mine", "somebody's", make=lambda settings: MINE)):
-        found = study(tmp_path, f'{SEARCH}[settings.evaluation]\nmetrics = ["mine"]\n')
+@pytest.mark.parametrize(("door", "setting"), [(METRICS, "evaluation.metrics"), (TRACKERS, "tracking.trackers")])
+def test_so_is_a_metric_or_a_tracker(door, setting, tmp_path):
+    base, (section, name) = tmp_path / "base.toml", setting.split(".")
+    with door.lend(Kind("mine", "somebody's", make=lambda settings: MINE)):
+        found = study(tmp_path, f'{SEARCH}[settings.{section}]\n{name} = ["mine"]\n')
         found.write_settings(base)
-        with pytest.raises(
-            ConfigError, match=r"evaluation\.metrics: expected the name of a kind .*, found 'mine', reg"
-        ):
+        with pytest.raises(ConfigError, match=rf"{setting}: expected the name of a kind .*, found 'mine', registered"):
             found.config_of({}, base, 0)
