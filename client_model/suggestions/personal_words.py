@@ -72,7 +72,7 @@ class PersonalWords:
         self._count()
 
     def form(self, word: str) -> str | None:
-        """How the person writes a word within sentences: with the capitals that it had twice, and mostly; else None.
+        """How the person writes a word within sentences: with capitals that it had twice or more and mostly, else None.
 
         Args:
             word: in lower case.

@@ -28,7 +28,7 @@ WRITTEN = {
         *("Facebook", "Google", "YouTube", "Twitter", "WhatsApp", "Netflix", "TV", "DVD", "USA", "UK"),
     )
 }
-"""Words that are never written in small letters alone: none that is another word in small letters, such as may."""
+"""Words that always have capitals: none that is another common word in small letters, such as may."""
 MAY_REPEAT = frozenset(
     {
         *("ha", "haha", "hahaha", "ho", "lol", "no", "yes", "yeah", "yup", "ok", "okay", "oh", "hey", "bye"),

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from client_model.suggestions.strip import shown
 from simulation.device.keyboard import Keyboard
 from simulation.tables import console_for
 from typefleet.errors import ConfigError, expected, printable
@@ -81,8 +80,7 @@ def _line(keyboard: Keyboard, read: Sequence[tuple[tuple[str, ...], str]]) -> st
     """A sentence, before each token what is suggested there, as it would be shown."""
     tokens, parts = [token for _, token in read], []
     for place, (words, token) in enumerate(read):
-        offered = [shown(word, tokens[:place]) for word in words] if keyboard.additions else words
-        parts.append(f"[{' '.join(offered)}] {token}{'*' * (token in words)}")
+        parts.append(f"[{' '.join(keyboard.shown(words, tokens[:place]))}] {token}{'*' * (token in words)}")
     return " ".join(parts)
 
 
@@ -102,15 +100,12 @@ def type_sentences(stream: TextIO, keyboard: Keyboard, sentences: Sequence[str] 
         read = keyboard.read(sentence)
         if not read:
             continue
-        typed = [
-            (offered, word) for offered, word in read if any(letter.isalnum() for letter in word)
-        ]  # no punctuation
+        typed = [(offered, word) for offered, word in read if any(map(str.isalnum, word))]  # no punctuation
         words += len(typed)
-        first += sum(offered[0] == word for offered, word in typed)
+        first += sum(word in offered[:1] for offered, word in typed)
         three += sum(word in offered for offered, word in typed)
         print(_wrapped(printable(_line(keyboard, read)), stream), file=stream)
-        if keyboard.additions:
-            keyboard.remember(sentence)
+        keyboard.remember(sentence)
     share = f" ({three / words:.0%})" if words else ""
     counted = f"{words} words: {first} were the first suggestion, {three}{share} among the three"
     print(_wrapped(counted, stream), file=stream)

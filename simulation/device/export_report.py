@@ -39,7 +39,7 @@ def print_export_table(stream: TextIO, export: Export, run: Path) -> None:
         if file.cost.train_step_ms is not None:
             console.print(
                 f"{file.path.name}: {file.cost.train_step_ms:.0f} ms per training step; losses and weights are those "
-                "of a simulated phone's training."
+                "of a simulated phone's plain SGD."
             )
     console.print(_whose_recall(export, run))
 

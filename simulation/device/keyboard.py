@@ -14,13 +14,13 @@ keyboard.suggest("see you at the")
 keyboard.mark("see you")                  # a punctuation mark to offer, or None
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from client_model.suggestions.personal_words import PersonalWords
-from client_model.suggestions.strip import Strip
+from client_model.suggestions.strip import Strip, shown
 from client_model.text.vocabulary import tokenize, tokens_as_written, vocabulary_from_text
 from client_model.tflite.export_folder import FILES
 from client_model.tflite.interpreter import FileSteps, open_interpreter
@@ -48,11 +48,6 @@ class Keyboard:
         self._strip = Strip(self._vocabulary, never) if additions else None
         self._personal = PersonalWords()
 
-    @property
-    def additions(self) -> bool:
-        """Whether it suggests with what a keyboard adds."""
-        return self._strip is not None
-
     def read(self, sentence: str) -> list[tuple[tuple[str, ...], str]]:
         """(three suggestions in lower case, the token that comes) for each token of a sentence, from its beginning."""
         logits, ids = self._steps.read(np.array(ids_of(sentence, self._vocabulary), np.int32))  # [n + 1, V], [n + 1, 3]
@@ -65,6 +60,12 @@ class Keyboard:
                 for place, row in enumerate(logits)
             ]
         return list(zip(offered, tokens, strict=False))  # after the last token nothing comes
+
+    def shown(self, words: Sequence[str], before: Sequence[str]) -> list[str]:
+        """Suggestions of `read` as they are shown after some tokens: with additions, with their capitals."""
+        if self._strip is None:
+            return list(words)
+        return [shown(word, before, written=self._personal.form(word)) for word in words]
 
     def mark(self, text: str) -> str | None:
         """The punctuation mark to offer beside the words, if one is likelier than the third of them."""

@@ -107,7 +107,7 @@ export class PersonalWords {
     return other;
   }
 
-  /** How the person writes a word within sentences: with the capitals that it had twice, and mostly; else null. */
+  /** How the person writes a word within sentences: with capitals that it had twice or more and mostly, else null. */
   form(word) {
     const forms = [...(this.forms.get(word) ?? [])];
     const all = forms.reduce((sum, [, times]) => sum + times, 0);

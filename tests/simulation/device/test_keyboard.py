@@ -143,3 +143,10 @@ def test_sentences_are_typed_with_additions_as_an_app_shows_them_and_then_sent(r
     first, *_, last, counted = said.getvalue().splitlines()
     assert re.match(r"\[[A-Z]\S* [A-Z]\S* [A-Z]\S*\] i'm", first)
     assert last.startswith("[Zebra ") and last.endswith("] zebra*") and counted.startswith("62 words: ")
+
+
+def test_names_have_the_capitals_that_the_sentences_before_gave_them(run):
+    said = io.StringIO()
+    type_sentences(said, Keyboard(run, additions=True), ["see Zorro"] * 70)
+    *_, last, _ = said.getvalue().splitlines()
+    assert re.search(r"see\*? \[.*\bZorro\b.*\] zorro\*$", last)
