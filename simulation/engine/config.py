@@ -51,9 +51,8 @@ class EngineConfig:
     """Checkpoints to keep: a number of the newest; "spaced", older ones at growing distances as well, so that
     a phone can be forgotten without all rounds being played again (docs/forgetting.md); or "all"."""
     message_timeout_s: Annotated[float, Gt(0)] = 3600.0
-    """A message without an answer is repeated after this many seconds for each that its worker may have in line, two a
-    host, if others are answered meanwhile, and after half of them sent to a worker that has nothing to do as well, then
-    to further ones; so many seconds without any answer stop the run."""
+    """So many seconds without any answer stop the run. After half of them a message without one goes to an idle worker
+    as well, then to further ones; it is repeated after so many for each message in its worker's line, two per host."""
     profile: bool = False
     """Add to each line of rounds.jsonl where the round's time went."""
     export: bool = True

@@ -161,8 +161,9 @@ class Engine:
         """By force, but not longer than `_STOP_S`: as it is stopped, Ray waits for a raylet or a GCS that hangs."""
         from simulation.engine.ray_start import stop_ray
 
-        keep = {"keep_logs": self._watch.error is not None}
-        stopping = threading.Thread(target=stop_ray, kwargs=keep, name="stops Ray", daemon=True)
+        stopping = threading.Thread(
+            target=stop_ray, args=(self._watch.error is not None,), name="stops Ray", daemon=True
+        )
         stopping.start()
         stopping.join(_STOP_S)
         if stopping.is_alive() or not self._ended.wait(_FORCED_S):

@@ -35,8 +35,8 @@ _LONGEST_POLL_S = 0.2
 _RESTARTS = 3  # of the engine, for one set of messages
 _NO_NODE_PAUSE_S = 1.0  # before it is looked again whether a node is there
 _OF_NO_USE = (NodeTextError.__name__, NoKernelError.__name__, DeviceError.__name__)  # what a node refuses each time
-# Of the time that nobody waits beyond: then who has nothing to do gets a message as well, and then further ones do,
-# since who gets it may hang, too.
+# Shares of the time that nobody waits beyond: after the first an idle worker gets a message as well, and after each of
+# the second, since that one may hang too, a further one does.
 _GIVEN_TO_ANOTHER, _TO_A_FURTHER_ONE = 0.5, 0.125
 _UNDER_WAY = 2  # messages of a node: the one that it works on, and the next
 _RAISED_BY_RAY = "RayTaskError"  # what Ray wraps around whatever the host's code raised
@@ -133,7 +133,7 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> Itera
         messages: at most one is sent to a node beside the one that it works on.
         timeout_s: after which nobody waits for the next answer any more. A message without an answer is repeated
             once its life, times the messages that its worker may have in line, is over. A worker of the engine that
-            has nothing to do gets it as well after half of this time.
+            has nothing to do gets it as well after half of this time, and a further one after each eighth more.
 
     Raises:
         EngineError: a message failed several times, or nothing was answered in time.
@@ -217,16 +217,14 @@ def _give_to_another(grid: Grid, waiting: dict[str, _Sent], timeout_s: float) ->
     says so.
     """
     now = time.monotonic()
-    tasks = (sent.task for sent in waiting.values())
-    task = next((one for one in tasks if now - one.sent_s > timeout_s * _share_of_patience(one.copies)), None)
+
+    def is_overdue(task: _Task) -> bool:
+        return now - task.sent_s > timeout_s * (_GIVEN_TO_ANOTHER if task.copies < 2 else _TO_A_FURTHER_ONE)
+
+    task = next(filter(is_overdue, (sent.task for sent in waiting.values())), None)
     if task is not None and isinstance(grid, EngineGrid) and grid.has_an_idle_worker:
         has = _messages_of(sorted(grid.get_node_ids()), waiting)
         _push(grid, waiting, [(task, min(has, key=has.__getitem__))])
-
-
-def _share_of_patience(copies: int) -> float:
-    """Of the time that nobody waits beyond, after which a message of so many copies is given to a further worker."""
-    return _GIVEN_TO_ANOTHER if copies < 2 else _TO_A_FURTHER_ONE
 
 
 def _messages_of(nodes: Iterable[int], waiting: dict[str, _Sent]) -> dict[int, int]:
@@ -270,15 +268,10 @@ def _taken_out(grid: Grid, reply: Message, waiting: dict[str, _Sent]) -> _Task |
         others = [name for name, one in waiting.items() if one.task is sent.task]
         for name in others:
             del waiting[name]
-        _let_go(grid, others)
+        if isinstance(grid, EngineGrid):
+            grid.let_go(others)
     sent.task.copies = 0
     return sent.task
-
-
-def _let_go(grid: Grid, copies: Iterable[str]) -> None:
-    """Say that nobody waits for answers to some copies any more, which would else be kept as long as Flower runs."""
-    if isinstance(grid, EngineGrid):
-        grid.let_go(copies)
 
 
 def _worker_is_gone(grid: Grid, reply: Message) -> bool:

@@ -313,8 +313,8 @@ def wait_for_machine_loss(before: int) -> None:
 
 def end_workers() -> None:
     """End the workers that were forked: who waits for one that hangs hears of it, and Ray can be stopped then."""
-    if _forks is not None:
-        kill(below(_forks.pid))  # and not the server: Ray starts others at once, and Flower bids those farewell
+    if (forks := _forks) is not None:  # which another thread may be letting go of
+        kill(below(forks.pid))  # and not the server: Ray starts others at once, and Flower bids those farewell
 
 
 def stop_ray(keep_logs: bool = False) -> None:
