@@ -122,9 +122,7 @@ class Summary:
     consent: Mapping[str, Any] | None = None  # who agrees to training; None: everybody, always
     kernel: str | None = None  # that trained its last rounds; None: an earlier version, which had one
     kernel_bits: str | None = None  # of that kernel; None: an earlier build did not say
-    handed_in: Mapping[str, str] | None = (
-        None  # objects in the place of kinds, in words; None: it is as config.toml says
-    )
+    handed_in: Mapping[str, str] | None = None  # objects in the place of kinds, in words; None: there were none
 
     def as_json(self) -> dict[str, Any]:
         """Flat, as it is written; None where a value does not exist."""
