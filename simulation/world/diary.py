@@ -35,11 +35,11 @@ class PhoneDiary:
         self._maybe_away[phone] = True
 
     def is_free(self, phone: NDArray[np.int64], now_s: float) -> NDArray[np.bool_]:
-        """bool [len(phone)]: which of some phones may check in; each is named once."""
+        """bool [len(phone)]: which of some phones may check in."""
         if now_s < self._asked_s:  # who was back then may be away now
             self._maybe_away = self.free_from_s > now_s
         self._asked_s = now_s
-        free = ~self._maybe_away[phone]
+        free = ~self._maybe_away.take(phone)
         unsure = np.flatnonzero(~free)
         back = unsure[self.free_from_s[phone[unsure]] <= now_s]
         self._maybe_away[phone[back]] = False
