@@ -147,3 +147,20 @@ def test_who_may_take_part_is_what_each_phone_alone_says(most, separation):
         6 - int(last) >= separation and count < most for last, count in zip(log.last, log.counts.tolist(), strict=True)
     ]
     assert log.may_participate(6, separation, most).tolist() == expected
+
+
+@given(st.integers(0, 99))
+@settings(max_examples=30)
+def test_who_may_take_part_does_not_depend_on_what_was_asked_before(seed):
+    draw, log = np.random.default_rng(seed), ParticipationLog(300)
+    for release in range(1, 40):
+        for asked in (release, release, release - int(draw.integers(0, 9))):  # forwards and back
+            separation = int(draw.integers(1, 6))
+            may = log.may_participate(asked, separation, 2**31)
+            assert may.tolist() == [last <= asked - separation for last in log.last.tolist()]
+            may[:] = False  # it is the caller's own
+        log.record(release, draw.permutation(300)[: draw.integers(0, 5)])
+        if release % 13 == 0:
+            log = log.copy()
+        elif release % 17 == 0:  # as it is loaded
+            log.last = np.where(log.last == NEVER, release - 1, log.last).astype(np.int32)
