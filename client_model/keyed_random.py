@@ -64,10 +64,9 @@ def hash_uint64(key: Key, *counters: ArrayLike) -> NDArray[np.uint64]:
         state = np.asarray(key, np.uint64)
         for counter in counters:
             word = np.asarray(counter).astype(np.uint64)  # a copy
-            word += np.uint64(1)
             word *= _GOLDEN_GAMMA
-            # One to one in `word`: two counters never collide under the same state.
-            state = _mix(state + word)
+            # state + (counter + 1) gamma. One to one in the counter: no two collide under the same state.
+            state = _mix(word + (state + _GOLDEN_GAMMA))
         return state
 
 

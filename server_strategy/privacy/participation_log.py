@@ -13,6 +13,7 @@ from server_strategy.privacy.ledger_lines import PrivacySpent
 from server_strategy.privacy.plan import PrivacyPlan
 
 NEVER = -(2**31) // 2
+_MANY = 32  # one phone in so many: to look these up takes as long as to compare all
 _LAST_DIGITS = 1e-9  # in which the costs of two schedules, computed, may be in another order than they are
 
 
@@ -29,6 +30,9 @@ class ParticipationLog:
         self.counts = np.zeros(num_phones, np.int32)
         self.last = np.full(num_phones, NEVER, np.int32)
         self.min_separation = 0
+        # All who took part after a release, and maybe others, if these are few; of which `last` that was found.
+        self._later: NDArray[np.int64] | None = np.zeros(0, np.int64)
+        self._after, self._found_in = NEVER, self.last
 
     def may_participate(
         self,
@@ -45,16 +49,38 @@ class ParticipationLog:
             beside: int32 [num_phones], participations in releases that were made again; None: none were.
         """
         counts = self.counts if beside is None else self.counts + beside
-        may = self.last <= release - min_separation_rounds  # of NEVER too: it is further back than any separation
+        may = self._rested(release - min_separation_rounds)
         if max_participations < np.iinfo(np.int32).max:  # more than that nobody can have
             may &= counts < max_participations
         return may
+
+    def _rested(self, release: int) -> NDArray[np.bool_]:
+        """bool [num_phones]: who took part in no release after this one.
+
+        Releases move forward, and few phones took part lately, so that mostly these are looked at and not all.
+        """
+        if self._later is not None and self._found_in is self.last and self._after <= release:
+            later = self._later[self.last[self._later] > release]
+            rested = np.ones(len(self.last), bool)
+            rested[later] = False
+        else:
+            rested = self.last <= release  # NEVER is further back than any separation
+            later = np.flatnonzero(~rested)
+        self._remember(later)
+        self._after, self._found_in = release, self.last
+        return rested
+
+    def _remember(self, later: NDArray[np.int64]) -> None:
+        self._later = later if len(later) <= len(self.last) // _MANY else None
 
     def separation_after(self, release: int, phones: NDArray[np.int64]) -> int:
         """`min_separation` if these phones were part of a release."""
         before = self.last[phones]
         gaps = release - before[before != NEVER]
-        return min(int(gaps.min()), self.min_separation or int(gaps.min())) if len(gaps) else self.min_separation
+        if not len(gaps):
+            return self.min_separation
+        smallest = int(gaps.min())
+        return min(smallest, self.min_separation or smallest)
 
     def equals(self, other: "ParticipationLog") -> bool:
         """Whether both say the same of every phone."""
@@ -72,6 +98,8 @@ class ParticipationLog:
         self.min_separation = self.separation_after(release, phones)
         self.counts[phones] += 1
         self.last[phones] = release
+        if self._later is not None:
+            self._remember(np.concatenate([self._later, phones]))
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from simulation.world.aggregation_settings import steps_of
 from simulation.world.consent.source import consent_source
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
-from simulation.world.participation import Grouping, phone_groups
+from simulation.world.participation import TIME_ZONE, Grouping, phone_groups
 from simulation.world.sessions import running_by_group
 from simulation.world.timeline import PhoneWork
 from typefleet.errors import ConfigError, expected
@@ -281,7 +281,9 @@ def _look_at_day(run: DryRun, day: int) -> None:
     """Count the eligible phones in the middle of each hour of a UTC day."""
     sessions, fleet = run.fleet.availability.sessions_around(day), run.fleet
     moments_s = day * DAY_S + (np.arange(24) + 0.5) * HOUR_S  # [24]
-    zones_h, zone = np.unique(fleet.availability.utc_offset_h, return_inverse=True)
+    zones = next(grouping for grouping in run.groupings if grouping.name == TIME_ZONE)
+    zone, zones_h = zones.member, np.empty(len(zones.members))
+    zones_h[zone] = fleet.availability.utc_offset_h
     running = running_by_group(sessions, moments_s, np.where(fleet.may_train, zone, len(zones_h)), len(zones_h))
     for moment_s, phones in zip(moments_s, running.T, strict=True):  # [zones]
         clock = local_hour(moment_s, zones_h).astype(np.int64)

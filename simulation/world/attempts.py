@@ -77,9 +77,11 @@ def resolve_attempts(
         trained_s = trained_s + extra_s * devices.train_s_per_token[phone] / world.train_s_per_token_median
     upload_size = model_bytes if upload_bytes is None else upload_bytes
     upload_s = uploads * upload_size / devices.upload_bytes_per_s[phone]  # [attempts]
-    fails = uniform(purpose_key(seed, "failure", *counters), phone) < world.failure_share
+    keys = np.array([[purpose_key(seed, purpose, *counters)] for purpose in ("failure", "upload")])
+    fate, luck = uniform(keys, phone)  # [attempts] each
+    fails = fate < world.failure_share
     # Of independent tries, the first n all break off with probability share^n.
-    share, luck = world.upload_failure_share, uniform(purpose_key(seed, "upload", *counters), phone)
+    share = world.upload_failure_share
     tries = 1 + sum((luck < share**n).astype(np.int64) for n in range(1, world.upload_tries))
     breaks_off = uploads & (luck < share**world.upload_tries)
     end_s = np.where(fails, trained_s, trained_s + tries * upload_s)

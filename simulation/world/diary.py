@@ -35,16 +35,16 @@ class PhoneDiary:
         self._maybe_away[phone] = True
 
     def is_free(self, phone: NDArray[np.int64], now_s: float) -> NDArray[np.bool_]:
-        """bool [len(phone)]: which of some phones may check in; each is named once."""
+        """bool [len(phone)]: which of some phones may check in."""
         if now_s < self._asked_s:  # who was back then may be away now
             self._maybe_away = self.free_from_s > now_s
         self._asked_s = now_s
-        free = ~self._maybe_away[phone]
-        unsure = np.flatnonzero(~free)
+        away = self._maybe_away.take(phone)
+        unsure = np.flatnonzero(away)
         back = unsure[self.free_from_s[phone[unsure]] <= now_s]
         self._maybe_away[phone[back]] = False
-        free[back] = True
-        return free
+        away[back] = False
+        return ~away
 
     def attempts_begin(self, phone: NDArray[np.int64], now_s: float, utc_offset_h: NDArray[np.float64]) -> None:
         """Count these phones' attempts.

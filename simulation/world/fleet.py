@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from simulation.world.availability.base import Availability, WorldFacts, check_availability
 from simulation.world.availability.door import AVAILABILITY
-from simulation.world.check_ins import CheckInCalendar, CheckIns
+from simulation.world.check_ins import CheckInCalendar, CheckIns, Free
 from simulation.world.config import FleetConfig
 from simulation.world.consent.config import TRAIN
 from simulation.world.consent.source import ConsentSource
@@ -84,9 +84,14 @@ class Fleet:
         if wrong:
             raise ConfigError(expected(what, f"those of the fleet's {self.num_phones} phones", f"{wrong[0]} phones"))
 
-    def check_ins(self, now_s: float) -> CheckIns:
-        """Training phones that are eligible now, whatever their owners agree to."""
-        return self._calendar.at(now_s)
+    def check_ins(self, now_s: float, free: Free | None = None) -> CheckIns:
+        """Training phones that are eligible now, whatever their owners agree to.
+
+        Args:
+            now_s: the moment.
+            free: which of some phones are asked for; None: all.
+        """
+        return self._calendar.at(now_s, free)
 
     @property
     def files(self) -> tuple[Path, ...]:

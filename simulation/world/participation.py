@@ -12,6 +12,7 @@ from server_strategy.pooled_evaluation import PhoneCounts
 from simulation.world.devices import TIERS
 from simulation.world.fleet import Fleet
 
+TIME_ZONE = "time zone"
 _SHARES = (0.01, 0.05, 0.15)  # of the time eligible
 
 
@@ -36,7 +37,7 @@ def phone_groups(fleet: Fleet, tokens: NDArray[np.int64] | None) -> list[Groupin
     share = np.searchsorted(_SHARES, fleet.availability.eligible_share, "right")
     groupings = [
         Grouping("device tier", TIERS, fleet.devices.tier),
-        Grouping("time zone", tuple(f"UTC{zone_h:+g}" for zone_h in zones), zone),
+        Grouping(TIME_ZONE, tuple(f"UTC{zone_h:+g}" for zone_h in zones), zone),
         Grouping("time eligible", shares, share),
     ]
     return groupings if tokens is None else [*groupings, _by_volume(fleet, tokens)]

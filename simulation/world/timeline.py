@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from client_model.keyed_random import hash_uint64, purpose_key, uniform
+from client_model.keyed_random import purpose_key, uniform
 from server_strategy.config import CohortConfig
 from server_strategy.state import State, branch, leaf
 from simulation.clock import HOUR_S
@@ -73,22 +73,25 @@ class Timeline:
 
     def check_ins(self, may_participate: NDArray[np.bool_]) -> CheckIns:
         """The phones that are there now, that the participation rule admits, and whose owners agree to training."""
-        phone, until_s = self.fleet.check_ins(self.now_s)
-        free = self.diary.is_free(phone, self.now_s)
-        free &= may_participate[phone]
-        there = np.flatnonzero(free)
+
+        def free(phone: NDArray[np.int64]) -> NDArray[np.bool_]:
+            found = self.diary.is_free(phone, self.now_s)
+            found &= may_participate.take(phone)
+            return found
+
+        there = self.fleet.check_ins(self.now_s, free)
         if self.fleet.consents is not None:
-            there = there[self.fleet.consents.holds(TRAIN, phone[there], self.now_s)]
+            there = there.pick(self.fleet.consents.holds(TRAIN, there.phone, self.now_s))
         if self._work.sliding is not None:
-            there = there[self._work.sliding.has_text(phone[there], self.now_s)]
-        return CheckIns(phone[there], until_s[there])
+            there = there.pick(self._work.sliding.has_text(there.phone, self.now_s))
+        return there
 
     def wait_for_check_ins(self, wanted: int, timeout_s: float, may_participate: NDArray[np.bool_]) -> CheckIns:
         """Move the clock until this many phones are there, or the time is over."""
         give_up_s = self.now_s + timeout_s
         while True:
             checked_in = self.check_ins(may_participate)
-            if len(checked_in.phone) >= wanted or self.now_s >= give_up_s:
+            if len(checked_in) >= wanted or self.now_s >= give_up_s:
                 return checked_in
             self.now_s = min(self.now_s + POLL_S, give_up_s)
 
@@ -104,9 +107,8 @@ class Timeline:
             Their attempts, which may end later than now.
         """
         seed = self.fleet.seed
-        keys = hash_uint64(purpose_key(seed, "invitations", server_round, draw), checked_in.phone)
-        first = _smallest(keys, wanted)
-        invited = CheckIns(checked_in.phone[first], checked_in.until_s[first])
+        key = purpose_key(seed, "invitations", server_round, draw)
+        invited, others = checked_in.draw(key, wanted)
         self.invitations.append((self.now_s, invited.phone))
         attempts = resolve_attempts(
             invited,
@@ -123,7 +125,7 @@ class Timeline:
             withdrawn_s=self.fleet.withdrawn_s(invited.phone, self.now_s),
         )
         if self.cohort.check_in_interval_s:
-            self._turn_away(np.delete(checked_in.phone, first), server_round, draw)
+            self._turn_away(others.phone, server_round, draw)
         self._send_home(attempts)
         return attempts
 
@@ -157,21 +159,3 @@ class Timeline:
         """Go on from what `state` gave."""
         self.now_s = float(leaf(state, "now_s"))
         self.diary.load_state(branch(state, "diary"))
-
-
-def _smallest(keys: NDArray[np.uint64], number: int) -> NDArray[np.int64]:
-    """Places of the smallest keys, rising: int64 [min(number, len(keys))].
-
-    Keys are even over all 64 bits, and those of different phones differ. So those below twice the share that is wanted
-    are nearly always enough, and only among them is anything put in order.
-    """
-    if len(keys) <= number:
-        return np.arange(len(keys))
-    bound = min(2 * number / len(keys) + 64 / len(keys), 1.0) * 2.0**64
-    low = np.flatnonzero(keys < np.uint64(bound)) if bound < 2.0**64 else np.arange(len(keys))
-    if len(low) < number:
-        low = np.arange(len(keys))
-    if len(low) > number:
-        low = low[np.argpartition(keys[low], number - 1)[:number]]
-    low.sort()
-    return low

@@ -137,7 +137,7 @@ class SuccessiveRounds(RoundPolicy):
             unused=len(staying) - reported,
             reported=reported,
             closed_s=closing.closed_s,
-            checked_in=len(checked_in.phone),
+            checked_in=len(checked_in),
             selection_s=opened_s - began_s,
             opened_s=opened_s,
             simulated_date=simulated_date(timeline.fleet.config.start_date, closing.closed_s),

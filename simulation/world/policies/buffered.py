@@ -205,7 +205,7 @@ class Buffered(RoundPolicy):
         started = np.full(len(new.phone), server_round)
         self._flight = _Flight(_join(attempts, new), np.concatenate([self._flight.started_round, started]))
         counts.invited += len(new.phone)
-        counts.checked_in = max(counts.checked_in, len(checked_in.phone))
+        counts.checked_in = max(counts.checked_in, len(checked_in))
 
     def _count_ended(self, counts: _Counts, withdrawn_s: NDArray[np.float64] | None) -> None:
         """Take attempts that ended without an update out of the flight, and updates of phones that withdrew."""

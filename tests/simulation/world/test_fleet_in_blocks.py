@@ -11,10 +11,9 @@ from simulation.world import sessions
 from simulation.world.availability import model
 from simulation.world.availability.base import WorldFacts
 from simulation.world.availability.model import AvailabilityModel, Habits
-from simulation.world.check_ins import CheckInCalendar
+from simulation.world.check_ins import CheckInCalendar, CheckIns, smallest
 from simulation.world.diary import PhoneDiary
 from simulation.world.sessions import Sessions, running_by_group
-from simulation.world.timeline import _smallest
 
 PHONES = 150
 HABITS = {
@@ -65,12 +64,46 @@ def test_sessions_do_not_depend_on_how_many_are_made_or_merged_at_once(habits, m
         assert a.dtype == b.dtype and a.tobytes() == b.tobytes()
 
 
-@given(st.integers(1, 2000), st.integers(1, 300), st.sampled_from(["even", "low", "high"]), st.integers(0, 99))
-@settings(max_examples=40)
-def test_the_smallest_keys_are_those_of_a_sort(size, number, kind, seed):
-    keys = np.random.default_rng(seed).integers(0, 2**64, size, np.uint64)
+@given(
+    st.integers(1, 2000),
+    st.integers(1, 300),
+    st.sampled_from(["even", "low", "high"]),
+    st.integers(0, 99),
+    st.floats(0, 1),
+)
+@settings(max_examples=60)
+def test_the_smallest_keys_are_those_of_a_sort(size, number, kind, seed, share):
+    draw = np.random.default_rng(seed)
+    keys, there = draw.integers(0, 2**64, size, np.uint64), draw.random(size) < share
     keys = {"even": keys, "low": keys >> np.uint64(20), "high": ~(keys >> np.uint64(20))}[kind]
-    assert _smallest(keys, number).tolist() == sorted(np.argsort(keys, kind="stable")[:number].tolist())
+    in_order = [place for place in np.argsort(keys, kind="stable").tolist() if there[place]]
+    assert smallest(keys, number, there).tolist() == sorted(in_order[:number])
+
+
+@pytest.mark.parametrize("number", [0, 7, 400])
+def test_who_is_drawn_does_not_depend_on_how_check_ins_are_kept(number):
+    phone, there = np.arange(0, 900, 3), np.arange(300) % 7 != 2
+    some, copied = CheckIns(phone, phone + 0.5, there), CheckIns(phone[there], phone[there] + 0.5)
+    assert len(some) == len(copied) == there.sum()
+    drawn, others = some.draw(np.uint64(5), number)
+    assert len(drawn) == min(number, there.sum())
+    assert sorted([*drawn.phone, *others.phone]) == phone[there].tolist()
+    for one, other in zip((some, drawn, others), (copied, *copied.draw(np.uint64(5), number)), strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(one.until_s, one.phone + 0.5)
+
+
+def test_windows_of_a_day_change_nobody():
+    fleet = AvailabilityModel(HABITS["chains"], WorldFacts(PHONES, seed=2))
+    calendar = CheckInCalendar(fleet, np.ones(PHONES, bool))
+    odd = CheckInCalendar(fleet, np.ones(PHONES, bool))
+    edges = np.arange(0, 2 * DAY_S, 450.0)  # of windows and their middles, and next to them
+    for now_s in np.sort(np.concatenate([edges, np.nextafter(edges[1:], 0), np.nextafter(edges, np.inf)])).tolist():
+        phone, until_s = fleet.eligible_until(now_s)
+        there = calendar.at(now_s)
+        assert there.phone.tolist() == phone.tolist() and there.until_s.tolist() == until_s.tolist()
+        assert odd.at(now_s, lambda phones: phones % 2 == 1).phone.tolist() == phone[phone % 2 == 1].tolist()
 
 
 @given(st.integers(0, 99))
@@ -114,3 +147,20 @@ def test_who_may_take_part_is_what_each_phone_alone_says(most, separation):
         6 - int(last) >= separation and count < most for last, count in zip(log.last, log.counts.tolist(), strict=True)
     ]
     assert log.may_participate(6, separation, most).tolist() == expected
+
+
+@given(st.integers(0, 99))
+@settings(max_examples=30)
+def test_who_may_take_part_does_not_depend_on_what_was_asked_before(seed):
+    draw, log = np.random.default_rng(seed), ParticipationLog(300)
+    for release in range(1, 40):
+        for asked in (release, release, release - int(draw.integers(0, 9))):  # forwards and back
+            separation = int(draw.integers(1, 6))
+            may = log.may_participate(asked, separation, 2**31)
+            assert may.tolist() == [last <= asked - separation for last in log.last.tolist()]
+            may[:] = False  # it is the caller's own
+        log.record(release, draw.permutation(300)[: draw.integers(0, 5)])
+        if release % 13 == 0:
+            log = log.copy()
+        elif release % 17 == 0:  # as it is loaded
+            log.last = np.where(log.last == NEVER, release - 1, log.last).astype(np.int32)
