@@ -4,6 +4,8 @@ The words and their order come from the 243,342 real bigram counts that ship ins
 licence). A topic reweights every bigram. Many words follow no bigram at all, among them those that start a message.
 """
 
+import itertools
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
@@ -53,11 +55,14 @@ class BigramChain:
 
 def _read_bigrams() -> tuple[list[str], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     fields = (files("symspellpy") / _BIGRAM_FILE).read_text(encoding="utf-8").split()
-    first, second, counts = fields[::3], fields[1::3], np.array(fields[2::3], np.float64)
-    listed = sorted({*first, *second})
-    ids = {word: i for i, word in enumerate(listed)}
+    counts = np.fromiter(map(int, fields[2::3]), np.float64)
+    seen: dict[str, int] = defaultdict(itertools.count().__next__)  # each word gets a number when it is first looked up
+    numbers = np.array([np.fromiter(map(seen.__getitem__, fields[n::3]), np.int64) for n in (0, 1)])  # [2, pairs]
+    listed = sorted(seen)
     usable = np.array([w.isalpha() and (len(w) > 1 or w in "ai") and w not in UNSUITABLE for w in listed])
-    pairs = np.array([[ids[word] for word in column] for column in (first, second)])  # [2, pairs]
+    rank = np.empty(len(listed), np.int64)
+    rank[[seen[word] for word in listed]] = np.arange(len(listed))
+    pairs = rank[numbers]
     kept = usable[pairs].all(0)
     in_use = np.zeros(len(listed), bool)
     in_use[pairs[:, kept]] = True
@@ -71,7 +76,7 @@ def chain_of(seed: int) -> BigramChain:
     """Build the chain of one seed; takes about a third of a second, once a process."""
     words, first, second, counts = _read_bigrams()
     num_words = len(words)
-    order = np.lexsort((second, first))
+    order = np.argsort(first * num_words + second, kind="stable")  # long pieces are in order
     first, second, weight = first[order], second[order], counts[order] ** COUNT_EXPONENT
     start_weight = np.bincount(first, counts[order], num_words) ** JUMP_EXPONENT
     starters = np.flatnonzero(start_weight)
