@@ -4,6 +4,8 @@ The words and their order come from the 243,342 real bigram counts that ship ins
 licence). A topic reweights every bigram. Many words follow no bigram at all, among them those that start a message.
 """
 
+import itertools
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
@@ -30,8 +32,7 @@ UNSUITABLE = frozenset(
     porn porno pornography pussy rape sex sexual sexy shemale shit slut sluts sucking tits topless tranny
     upskirt vagina viagra voyeur whore xxx""".split()  # noqa: SIM905
 )
-_PARTS = 1 << 16  # into which the draws of a word that follows no bigram are divided; a power of two
-_PART = 1.0 / _PARTS
+_PARTS = 1 << 17  # into which the cumulative weights of a topic are divided; a power of two, so that no product rounds
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,21 @@ class BigramChain:
     row_start: NDArray[np.int64]  # [words + 2], into successor
     next_row: NDArray[np.int64]  # [words], the row that follows a word
     cumulative: NDArray[np.float64]  # [topics * (pairs + 1)], topic k runs from k to k + 1
-    first_pair: NDArray[np.int32]  # [topics * _PARTS], the pair of the last row in which each part of the draws begins
+    first_pair: NDArray[np.int32]  # [topics * _PARTS + 1], place in `cumulative` of the last number below each part
     phrases: NDArray[np.int64]  # type ids of all stock phrases, end to end
     phrase_offsets: NDArray[np.int64]  # [STOCK_PHRASES + 1]
 
 
 def _read_bigrams() -> tuple[list[str], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     fields = (files("symspellpy") / _BIGRAM_FILE).read_text(encoding="utf-8").split()
-    first, second, counts = fields[::3], fields[1::3], np.array(fields[2::3], np.float64)
-    listed = sorted({*first, *second})
-    ids = {word: i for i, word in enumerate(listed)}
+    counts = np.fromiter(map(int, fields[2::3]), np.float64)
+    seen: dict[str, int] = defaultdict(itertools.count().__next__)  # each word gets a number when it is first looked up
+    numbers = np.array([np.fromiter(map(seen.__getitem__, fields[n::3]), np.int64) for n in (0, 1)])  # [2, pairs]
+    listed = sorted(seen)
     usable = np.array([w.isalpha() and (len(w) > 1 or w in "ai") and w not in UNSUITABLE for w in listed])
-    pairs = np.array([[ids[word] for word in column] for column in (first, second)])  # [2, pairs]
+    rank = np.empty(len(listed), np.int64)
+    rank[[seen[word] for word in listed]] = np.arange(len(listed))
+    pairs = rank[numbers]
     kept = usable[pairs].all(0)
     in_use = np.zeros(len(listed), bool)
     in_use[pairs[:, kept]] = True
@@ -72,7 +76,7 @@ def chain_of(seed: int) -> BigramChain:
     """Build the chain of one seed; takes about a third of a second, once a process."""
     words, first, second, counts = _read_bigrams()
     num_words = len(words)
-    order = np.lexsort((second, first))
+    order = np.argsort(first * num_words + second, kind="stable")  # long pieces are in order
     first, second, weight = first[order], second[order], counts[order] ** COUNT_EXPONENT
     start_weight = np.bincount(first, counts[order], num_words) ** JUMP_EXPONENT
     starters = np.flatnonzero(start_weight)
@@ -81,7 +85,7 @@ def chain_of(seed: int) -> BigramChain:
     successor = np.concatenate([second, starters])
     state = np.concatenate([first, np.full(len(starters), num_words)])
     row_start = np.searchsorted(state, np.arange(num_words + 2)).astype(np.int64)
-    cumulative = _cumulative(seed, successor, np.concatenate([weight, start_weight]))
+    cumulative = _cumulative(seed, successor, np.concatenate([weight, start_weight])).ravel()
     words_with_row = row_start[1:-1] > row_start[:-2]
     nothing = np.zeros(0, np.int64)
     chain = BigramChain(
@@ -89,8 +93,8 @@ def chain_of(seed: int) -> BigramChain:
         successor=successor.astype(np.int32),
         row_start=row_start,
         next_row=np.where(words_with_row, np.arange(num_words), num_words),
-        cumulative=cumulative.ravel(),
-        first_pair=_first_pairs(cumulative, row_start[-2], row_start[-1]),
+        cumulative=cumulative,
+        first_pair=_first_pairs(cumulative),
         phrases=nothing,
         phrase_offsets=nothing,
     )
@@ -117,23 +121,17 @@ def _cumulative(seed: int, successor: NDArray[np.int64], weight: NDArray[np.floa
     return found
 
 
-def _first_pairs(cumulative: NDArray[np.float64], begin: int, end: int) -> NDArray[np.int32]:
-    """Where the search for a word that follows no bigram begins; see `_draw_starter`.
+def _first_pairs(cumulative: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Where the search for a number in any part of the cumulative weights begins; see `_draw`.
 
     Args:
-        cumulative: float64 [topics, pairs + 1].
-        begin: of the row of such words.
-        end: of it.
+        cumulative: float64 [topics * (pairs + 1)].
 
     Returns:
-        int32 [topics * _PARTS], pairs.
+        int32 [topics * _PARTS + 1], places in `cumulative`.
     """
-    parts = np.arange(_PARTS) * _PART
-    found = np.empty((len(cumulative), _PARTS), np.int32)
-    for topic, row in enumerate(cumulative):
-        target = row[begin] + parts * (row[end] - row[begin])
-        found[topic] = np.clip(np.searchsorted(row, target, side="right") - 1, begin, end - 1)
-    return found.ravel()
+    in_part = np.bincount((cumulative * _PARTS).astype(np.int64), minlength=NUM_TOPICS * _PARTS + 1)
+    return np.maximum(np.cumsum(in_part) - in_part - 1, 0).astype(np.int32)
 
 
 def walk(
@@ -159,47 +157,34 @@ def walk(
     flat = np.zeros(len(draw), np.int32)
     follows = np.append((place > 0) & ~jump, False)  # by a bigram; the last entry stands for the end of the text
     token = np.flatnonzero(~follows[:-1])
-    word = _draw_starters(chain, topic[token], draw[token])
+    word = _draw(chain, topic[token], len(chain.next_row), draw[token])
     while len(token):
         flat[token] = word + len(PUNCTUATION)
         goes_on = follows[token + 1]
         token, state = token[goes_on] + 1, chain.next_row[word[goes_on]]
-        word = _draw_successors(chain, topic[token], state, draw[token])
+        word = _draw(chain, topic[token], state, draw[token])
     return flat, offsets
 
 
-def _draw_starters(chain: BigramChain, topic: NDArray[np.int64], draw: NDArray[np.float64]) -> NDArray[np.int32]:
-    """What `_draw_successors` gives of the last row, which most words are from, without a search in all of it.
+def _draw(
+    chain: BigramChain, topic: NDArray[np.int64], state: NDArray[np.int64] | int, draw: NDArray[np.float64]
+) -> NDArray[np.int32]:
+    """A word of row `state`, or of one row for all, for each uniform draw, by the weights of its topic.
 
-    Each part of the draws begins in a pair that is known, and most parts lie in that pair alone. Rounding keeps the
-    order of what it rounds, so from there on the pair of a draw can only lie ahead.
+    A sorted search through all of the chain would leave the processor's cache. The last pair below each part of the
+    weights is known, and the one that a number falls in is at that place or a few ahead.
     """
     shift = topic * (len(chain.successor) + 1)
-    begin, end = chain.row_start[-2], chain.row_start[-1]
-    low = chain.cumulative[begin + shift]
-    target = low + draw * (chain.cumulative[end + shift] - low)
-    part = np.minimum((draw * _PARTS).astype(np.int64), _PARTS - 1)
-    pair = chain.first_pair[topic * _PARTS + part].astype(np.int64)
+    begin, last = chain.row_start[state] + shift, chain.row_start[state + 1] + (shift - 1)
+    low = chain.cumulative[begin]
+    target = low + draw * (chain.cumulative[last + 1] - low)
+    pair = np.maximum(chain.first_pair[(target * _PARTS).astype(np.int64)], begin)
     ahead = np.arange(len(pair))
     while len(ahead):
-        ahead = ahead[(pair[ahead] < end - 1) & (chain.cumulative[pair[ahead] + shift[ahead] + 1] <= target[ahead])]
+        there = pair[ahead]
+        ahead = ahead[(chain.cumulative[there + 1] <= target[ahead]) & (there < last[ahead])]
         pair[ahead] += 1
-    word: NDArray[np.int32] = chain.successor[pair]
-    return word
-
-
-def _draw_successors(
-    chain: BigramChain, topic: NDArray[np.int64], state: NDArray[np.int64], draw: NDArray[np.float64]
-) -> NDArray[np.int32]:
-    """A word of row `state` for each uniform draw, by the weights of its topic."""
-    shift = topic * (len(chain.successor) + 1)
-    begin, end = chain.row_start[state] + shift, chain.row_start[state + 1] + shift
-    low = chain.cumulative[begin]
-    target = low + draw * (chain.cumulative[end] - low)
-    order = np.argsort(target)  # a search for ascending numbers stays in the cache
-    pair = np.empty(len(target), np.int64)
-    pair[order] = np.searchsorted(chain.cumulative, target[order], side="right") - 1
-    word: NDArray[np.int32] = chain.successor[np.clip(pair, begin, end - 1) - shift]
+    word: NDArray[np.int32] = chain.successor[pair - shift]
     return word
 
 

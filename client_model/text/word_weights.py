@@ -8,6 +8,7 @@ phone's words, and phones agree, which lets more words pass a threshold.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,28 +36,40 @@ def word_weights(population: Population, phones: NDArray[np.int64], words_per_ph
     """
     lexicon = population.lexicon
     size = len(lexicon)
-    words = np.fromiter((may_enter(token) for token in lexicon), np.bool_, size)
+    words = np.fromiter((*map(may_enter, lexicon), False), np.bool_, size + 1)  # the last one stands for unlisted words
     place = _places(lexicon)
     weights, writers = np.zeros(size), np.zeros(size, np.int64)
     for some in blocks_of_phones("counting who wrote each word", phones):
-        texts = [types for types, _ in population.types_of_phones(some)]
-        flat = np.concatenate(texts).astype(np.int64) if texts else np.zeros(0, np.int64)
-        owner = np.repeat(np.arange(len(texts)), [len(types) for types in texts])
-        listed = flat < size
-        listed[listed] = words[flat[listed]]
-        pairs, uses = np.unique(owner[listed] * size + flat[listed], return_counts=True)
-        owner, types = pairs // max(size, 1), pairs % max(size, 1)
+        owner, types, uses = _counted([flat for flat, _ in population.types_of_phones(some)], size)
+        listed = words[types]
+        owner, types, uses = owner[listed], types[listed], uses[listed]
         writers += np.bincount(types, minlength=size)
-        # By phone, then by falling uses, then by place: one number for all three, which no two pairs share.
-        falling = uses.max(initial=0) - uses
-        order = np.argsort((owner * (falling.max(initial=0) + 1) + falling) * size + place[types])
-        owner, types = owner[order], types[order]
-        written = np.bincount(owner, minlength=len(texts))  # entries on each phone
-        given = np.arange(len(owner)) - np.repeat(np.cumsum(written) - written, written) < words_per_phone
-        owner, types = owner[given], types[given]
-        number = np.bincount(owner, minlength=len(texts))
-        weights += np.bincount(types, 1 / np.sqrt(number[owner]), minlength=size)
+        # By falling uses, then by place: one number for both, which no two words of a phone share.
+        order = (uses.max(initial=0) - uses) * size + place[types]
+        written = np.bincount(owner, minlength=len(some))  # entries on each phone
+        given = np.ones(len(types), bool)
+        for phone, end in zip(many := np.flatnonzero(written > words_per_phone), np.cumsum(written)[many], strict=True):
+            own = slice(end - written[phone], end)
+            given[own] = order[own] <= np.partition(order[own], words_per_phone - 1)[words_per_phone - 1]
+        number = np.minimum(written, words_per_phone)
+        weights += np.bincount(types[given], 1 / np.sqrt(number[owner[given]]), minlength=size)
     return WordWeights(weights, writers)
+
+
+def _counted(
+    texts: Sequence[NDArray[np.integer[Any]]], size: int
+) -> tuple[NDArray[np.int64], NDArray[np.integer[Any]], NDArray[np.int64]]:
+    """(place of the phone, type, its uses there) of each type that some phones wrote; all from `size` on are one."""
+    ends = np.cumsum([len(types) for types in texts])
+    flat = np.empty(ends[-1] if texts else 0, np.uint16 if size < 1 << 16 else np.uint32)
+    first = np.ones(len(flat), bool)  # where another type begins, or another phone
+    for types, end in zip(texts, ends.tolist(), strict=True):
+        own = flat[end - len(types) : end]
+        own[:] = np.minimum(types, size)
+        own.sort(kind="stable")  # in linear time where they have 16 bits
+        np.not_equal(own[1:], own[:-1], out=first[end - len(types) + 1 : end])
+    begins = np.flatnonzero(first)
+    return np.searchsorted(ends, begins, "right"), flat[begins], np.diff(begins, append=len(flat))
 
 
 def _places(lexicon: Sequence[str]) -> NDArray[np.int64]:

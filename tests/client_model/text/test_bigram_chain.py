@@ -39,16 +39,26 @@ def test_the_listed_pairs_are_those_of_suitable_words():
     assert words[first[0]] == "abcs" and words[second[0]] == "of" and counts[0] == 10956800  # the file's first line
 
 
+def searched(chain, topic, state, draw):
+    """What `_draw` gives, by a search through all of the chain."""
+    shift = topic * (len(chain.successor) + 1)
+    begin, end = chain.row_start[state] + shift, chain.row_start[state + 1] + shift
+    low = chain.cumulative[begin]
+    target = low + draw * (chain.cumulative[end] - low)
+    pair = np.searchsorted(chain.cumulative, target, side="right") - 1
+    return chain.successor[np.clip(pair, begin, end - 1) - shift]
+
+
 @pytest.mark.parametrize("seed", [5, 11])
-def test_a_word_that_follows_no_bigram_is_found_as_in_a_search_of_the_whole_row(seed):
+@pytest.mark.parametrize("follows", [True, False])
+def test_a_word_is_found_as_in_a_search_of_all_of_the_chain(seed, follows):
     chain, random = chain_of(seed), np.random.default_rng(seed)
-    part = bigram_chain._PART
-    edges = np.arange(0, 1, part)[1:]
-    draw = np.concatenate(
-        [random.random(20_000), edges, np.nextafter(edges, 0), [5e-324, part, np.nextafter(1, 0), 1.0]]
-    )
+    topics, last = np.arange(NUM_TOPICS) * (len(chain.successor) + 1), len(chain.row_start) - 2
+    edges = np.arange(1, 1 << 15) / (1 << 15)
+    ends = np.array([5e-324, 1 / bigram_chain._PARTS, np.nextafter(1, 0), 1.0])
+    draw = np.concatenate([random.random(50_000), edges, np.nextafter(edges, 0), np.repeat(ends, 50)])
     topic = random.integers(0, NUM_TOPICS, len(draw))
-    last_row = np.full(len(draw), len(chain.row_start) - 2)
-    found = bigram_chain._draw_starters(chain, topic, draw)
-    np.testing.assert_array_equal(found, bigram_chain._draw_successors(chain, topic, last_row, draw))
-    assert len(np.unique(found)) > 1000
+    state = chain.next_row[random.integers(0, len(chain.next_row), len(draw))] if follows else last
+    found = bigram_chain._draw(chain, topic, state, draw)
+    np.testing.assert_array_equal(found, searched(chain, topic, state, draw))
+    assert len(np.unique(found)) > 1000 and chain.cumulative[topics].tolist() == list(range(NUM_TOPICS))
