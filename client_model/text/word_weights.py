@@ -61,7 +61,7 @@ def _counted(
 ) -> tuple[NDArray[np.int64], NDArray[np.integer[Any]], NDArray[np.int64]]:
     """(place of the phone, type, its uses there) of each type that some phones wrote; all from `size` on are one."""
     ends = np.cumsum([len(types) for types in texts])
-    flat = np.empty(ends[-1] if texts else 0, np.uint16 if size < 1 << 16 else np.uint32)
+    flat: NDArray[np.integer[Any]] = np.empty(ends[-1] if texts else 0, np.uint16 if size < 1 << 16 else np.uint32)
     first = np.ones(len(flat), bool)  # where another type begins, or another phone
     for types, end in zip(texts, ends.tolist(), strict=True):
         own = flat[end - len(types) : end]
