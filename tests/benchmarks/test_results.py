@@ -202,8 +202,9 @@ def test_a_file_is_read_as_it_was_written_and_compared(tmp_path):
     assert "processor: another then, one now" in both and "amounts of work differ" in both
     assert "3.00 then, 0.10 now" in both
     for told in ((ours,), (earlier,), (ours, earlier)):  # nothing is cut off on a terminal of 80 columns
-        assert "…" not in shown(*told, width=80)
-        assert all(name in shown(*told, width=80) for _, name in ours.figures)
+        wide = shown(*told, width=80)
+        assert "…" not in wide
+        assert all(name in wide for _, name in ours.figures)
         narrow = shown(*told, width=60)  # names are broken there, and figures are not
         assert "…" not in narrow
         assert all(figure.measured in narrow and figure.wanted in narrow for figure in told[0].figures.values())
